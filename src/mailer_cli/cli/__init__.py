@@ -1,0 +1,79 @@
+"""The command line: parse, call one function, print. `main` is the one error boundary."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from mailer_cli.errors import ExitCode, MailerError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; whatever goes wrong is told on one or two lines."""
+    from mailer_cli.cli.app import app
+
+    try:
+        app(args=None if argv is None else list(argv), prog_name="mailer")
+    except SystemExit as ending:
+        return _code(ending.code)
+    except MailerError as error:
+        return _told(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _told("interrupted", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`): nothing to tell, nowhere to tell it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except Exception as error:  # noqa: BLE001 - the one boundary: nothing may reach an operator as a traceback
+        return _unexpected(error)
+    return ExitCode.DONE
+
+
+def run() -> None:
+    """Be the `mailer` program."""
+    code = main()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _unexpected(error: Exception) -> int:
+    from mailer_cli.database.explain import explain
+
+    if meaning := explain(error):
+        return _told(str(meaning), meaning.exit_code)
+    if os.environ.get("MAILER_DEBUG"):
+        raise error
+    where = _origin(error)
+    return _told(
+        f"this is a bug in mailer: {type(error).__name__} at {where}\n"
+        "please report it; MAILER_DEBUG=1 shows where it comes from",
+        ExitCode.BUG,
+    )
+
+
+def _origin(error: Exception) -> str:
+    """Name the place a bug surfaced; its message is left out, for it may quote what is secret."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    if frame is None:
+        return "an unknown place"
+    name = frame.tb_frame.f_code.co_filename.rpartition("/")[2]
+    return f"{name}:{frame.tb_lineno}"
+
+
+def _told(text: str, code: ExitCode) -> int:
+    from mailer_cli.cli.output import say
+
+    say(f"mailer: {text}")
+    return code
+
+
+def _code(code: object) -> int:
+    if code is None:
+        return ExitCode.DONE
+    return code if isinstance(code, int) else ExitCode.REFUSED
