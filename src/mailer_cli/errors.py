@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar
 
 
 class ExitCode(IntEnum):
@@ -22,7 +21,7 @@ class ExitCode(IntEnum):
 class MailerError(Exception):
     """An expected refusal; its text says what is wrong and what to do next, on one or two lines."""
 
-    exit_code: ClassVar[ExitCode] = ExitCode.REFUSED
+    exit_code: ExitCode = ExitCode.REFUSED
 
 
 class NotFoundError(MailerError):
@@ -64,3 +63,11 @@ class UnavailableError(MailerError):
     """The database or the message service is out of reach; cron will try again."""
 
     exit_code = ExitCode.TRY_AGAIN
+
+
+class StoppedError(MailerError):
+    """A signal ended the work early."""
+
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__("stopped by a signal; what was in hand is recorded or handed back")
+        self.exit_code = code

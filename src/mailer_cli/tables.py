@@ -33,9 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-SHARDS = 16
-MAX_CLIENT_ID = 2**32 - 1
-MAX_MAILING_ID = 2**31 - 1
+from mailer_cli.ids import MAX_CLIENT_ID, MAX_MAILING_ID, SHARDS
 
 Instant = DateTime(timezone=True)
 WallClock = DateTime(timezone=False)
@@ -113,6 +111,7 @@ class Mailing(SQLModel, table=True):
     state: str = Field(default="active", sa_column=Column(Text, nullable=False, server_default="active"))
     version: int = Field(default=1, sa_column=Column(Integer, nullable=False, server_default="1"))
     created_at: datetime | None = _instant(nullable=False, default_now=True)
+    activated_at: datetime | None = _instant(nullable=False, default_now=True)
     finished_at: datetime | None = _instant()
 
 
@@ -165,6 +164,7 @@ class Message(SQLModel, table=True):
     client_id: int = Field(sa_column=Column(BigInteger, nullable=False))
     phone: str = Field(sa_type=Text)
     status: str = Field(sa_type=Text)
+    turn: int = _small(default=1)
     attempts: int = _small()
     created_at: datetime = _instant(nullable=False, default_now=True)
     sent_at: datetime | None = _instant()

@@ -1,0 +1,302 @@
+"""Claim, start, send, record: side by side, each with a connection of its own.
+
+The event loop does HTTP and keeps the books; every statement runs in a thread, in a short
+transaction, and none is open while a request is under way. Order of trust: a message is sent only
+after its claim and its start are committed, and a claim is forgotten only after all its results are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from itertools import groupby
+
+from mailer_cli import database
+from mailer_cli.database import Connection, Dsn
+from mailer_cli.dispatch import claims, housekeeping
+from mailer_cli.dispatch.claim_retries import claim_due
+from mailer_cli.dispatch.claim_windows import claim_next
+from mailer_cli.dispatch.claims import Claim, Due, Item, Slice
+from mailer_cli.dispatch.options import Options, Progress, Summary, clock
+from mailer_cli.dispatch.record import Result, Verdict, record, verdict
+from mailer_cli.dispatch.recover import recover
+from mailer_cli.errors import ExitCode, UnavailableError
+from mailer_cli.ids import message_id
+from mailer_cli.service import InDoubt, MessageService, Outcome, TokenRejected
+
+FLUSH_SECONDS = 0.2
+FLUSH_RESULTS = 500
+BUSY_SECONDS = 0.05  # until we look again for what other dispatchers hold just now
+PATIENCE = 20.0  # seconds in which results are offered to a database that does not take them
+
+Started = tuple[Slice, Item]
+
+
+class Engine:
+    """One run's sending: a claimer, a starter, workers that send, and a recorder."""
+
+    def __init__(
+        self,
+        dsn: Dsn,
+        run_id: int,
+        service: MessageService,
+        options: Options,
+        summary: Summary,
+        deadline: float,
+        progress: Progress | None = None,
+    ) -> None:
+        self._dsn = dsn
+        self._run_id = run_id
+        self._service = service
+        self._options = options
+        self._summary = summary
+        self._deadline = deadline
+        self._progress = progress
+        self._jitter = random.Random()  # noqa: S311 - spreads retries, protects nothing
+        self._claimed: asyncio.Queue[Claim | None] = asyncio.Queue(maxsize=1)
+        self._ready: asyncio.Queue[Started | None] = asyncio.Queue()
+        self._low = asyncio.Event()  # the workers will soon have nothing to send
+        self._flush = asyncio.Event()
+        self._results: list[Result] = []
+        self._settled: list[Claim] = []
+        self._all_sent = False
+        self._stopping = False
+        self._workers: list[asyncio.Task[None]] = []
+        self._in_flight: set[asyncio.Task[None] | None] = set()
+        self.stopped_by: ExitCode | None = None
+        self.token_error: str | None = None
+
+    async def run(self, keeper: Connection) -> None:
+        """Send until nothing is due, the deadline passes or a signal comes; `keeper` does housekeeping."""
+        with self._signals():
+            async with self._service, asyncio.TaskGroup() as group:
+                tending = group.create_task(asyncio.to_thread(self._tend, keeper))
+                recording = group.create_task(self._with_connection(self._record))
+                claiming = group.create_task(self._with_connection(self._claim))
+                starting = group.create_task(self._with_connection(self._start))
+                self._workers = [group.create_task(self._work()) for _ in range(self._options.concurrency)]
+                await asyncio.gather(claiming, starting, *self._workers)
+                self._all_sent = True
+                self._flush.set()
+                await asyncio.gather(tending, recording)
+
+    def _over(self) -> bool:
+        return self._stopping or clock() >= self._deadline
+
+    # -- claiming -----------------------------------------------------------------------------------
+
+    async def _claim(self, connection: Connection) -> None:
+        try:
+            while not self._over():
+                found = await asyncio.to_thread(self._claim_some, connection)
+                if found is None:
+                    break
+                for claim in found:
+                    await self._claimed.put(claim)
+                if not found:
+                    await asyncio.sleep(BUSY_SECONDS)
+        finally:
+            await self._claimed.put(None)
+
+    def _claim_some(self, connection: Connection) -> list[Claim] | None:
+        """Claim where it is most urgent; nothing if others hold all of it, None if nothing is due."""
+        work = claims.due(connection, self._options)
+        if not work:
+            return None
+        for due in self._shuffled(work):
+            if found := self._claim_from(connection, due):
+                return found
+        return []
+
+    def _shuffled(self, work: list[Due]) -> Iterator[Due]:
+        """Among equals, each dispatcher goes its own way, so that they meet less often."""
+        for _, equals in groupby(work, key=lambda due: (due.closes_at, due.priority)):
+            group = list(equals)
+            self._jitter.shuffle(group)
+            yield from group
+
+    def _claim_from(self, connection: Connection, due: Due) -> list[Claim]:
+        if due.kind == "lapsed":
+            recover(connection, due.shard, self._options, self._summary)
+            return []
+        if due.kind == "retry":
+            return claim_due(connection, self._run_id, due.shard, self._options, self._summary)
+        claim = claim_next(connection, self._run_id, due.shard, self._options, self._summary)
+        return [claim] if claim else []
+
+    # -- starting -----------------------------------------------------------------------------------
+
+    async def _start(self, connection: Connection) -> None:
+        try:
+            while (claim := await self._claimed.get()) is not None:
+                await self._start_claim(connection, claim)
+        finally:
+            for _ in self._workers:
+                self._ready.put_nowait(None)
+
+    async def _start_claim(self, connection: Connection, claim: Claim) -> None:
+        size = max(1, min(250, self._options.concurrency // 2))
+        while claim.left:
+            await self._room(size)
+            if not await self._start_slice(connection, claim, min(size, claim.left)):
+                await asyncio.to_thread(claims.hand_back, connection, self._run_id, claim)
+        self._note_settled(claim)
+
+    async def _start_slice(self, connection: Connection, claim: Claim, number: int) -> bool:
+        if self._over():
+            return False
+        # Counted first: the claim must not look settled while its last slice is being started.
+        claim.unrecorded += number
+        started = await asyncio.to_thread(
+            claims.start, connection, self._run_id, claim, number, self._options
+        )
+        if started is None:
+            claim.unrecorded -= number
+            return False
+        for item in started.items:
+            self._ready.put_nowait((started, item))
+        return True
+
+    async def _room(self, size: int) -> None:
+        """Wait until the workers run low: what is started and not sent is in doubt if we are killed."""
+        while self._ready.qsize() > size // 2:
+            self._low.clear()
+            await self._low.wait()
+
+    # -- sending ------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while (started := await self._ready.get()) is not None:
+            self._low.set()
+            piece, item = started
+            outcome = await self._send(piece, item)
+            at = piece.started_at + timedelta(seconds=clock() - piece.clock_then)
+            self._results.append(Result(piece.claim, item, at, outcome))
+            if len(self._results) >= FLUSH_RESULTS:
+                self._flush.set()
+
+    async def _send(self, piece: Slice, item: Item) -> Outcome | None:
+        """Post one started message; None if its time was over first, so that it certainly was not sent."""
+        if self._stopping or clock() >= piece.send_before:
+            return None
+        number = message_id(piece.claim.mailing_id, item.client_id)
+        worker = asyncio.current_task()
+        try:
+            self._in_flight.add(worker)
+            outcome = await self._service.send(number, item.phone, piece.claim.text)
+        except asyncio.CancelledError:
+            if self.stopped_by is None:
+                raise
+            return InDoubt(None, "stopped by the operator before the service answered")
+        finally:
+            self._in_flight.discard(worker)
+        if isinstance(outcome, TokenRejected):
+            self.token_error = outcome.error
+            self._stop()
+        return outcome
+
+    # -- recording ----------------------------------------------------------------------------------
+
+    async def _record(self, connection: Connection) -> None:
+        while not self._all_sent or self._results or self._settled:
+            if not self._all_sent:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._flush.wait(), FLUSH_SECONDS)
+            self._flush.clear()
+            results, self._results = self._results, []
+            settled, self._settled = self._settled, []
+            if not results and not settled:
+                continue
+            verdicts = [verdict(result, self._options, self._jitter) for result in results]
+            connection = await asyncio.to_thread(self._write, connection, verdicts, settled)
+            for result in results:
+                result.claim.unrecorded -= 1
+            for claim in {result.claim for result in results}:
+                self._note_settled(claim)
+            if self._progress is not None:
+                self._progress(self._summary)
+
+    def _write(self, connection: Connection, verdicts: list[Verdict], settled: list[Claim]) -> Connection:
+        """Write results, again and again if the database is lost meanwhile; each is written once."""
+        import psycopg
+
+        give_up = clock() + PATIENCE
+        while True:
+            try:
+                if connection.closed or connection.broken:
+                    connection = database.connect(self._dsn)
+                record(connection, self._run_id, verdicts, self._summary)
+                claims.delete(connection, self._run_id, settled)
+                database.execute(connection, "run_beat", run_id=self._run_id, **self._summary.counts())
+            except (psycopg.OperationalError, UnavailableError):
+                if clock() >= give_up:
+                    raise
+                threading.Event().wait(0.2)
+            else:
+                return connection
+
+    def _note_settled(self, claim: Claim) -> None:
+        if claim.settled:
+            self._settled.append(claim)
+
+    # -- the rest -----------------------------------------------------------------------------------
+
+    def _tend(self, keeper: Connection) -> None:
+        housekeeping.tend(keeper, self._summary, lambda: not self._over())
+
+    async def _with_connection(self, job: Callable[[Connection], Awaitable[None]]) -> None:
+        """Run one part with a connection of its own."""
+        connection = await asyncio.to_thread(database.connect, self._dsn)
+        try:
+            await job(connection)
+        finally:
+            await asyncio.to_thread(connection.close)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._low.set()
+        self._flush.set()
+
+    def _signalled(self, code: ExitCode) -> None:
+        """First signal: start nothing more, wait for what is under way. Second: do not wait."""
+        if self.stopped_by is not None:
+            for worker in self._in_flight:
+                if worker is not None:
+                    worker.cancel()
+        self.stopped_by = code
+        self._stop()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        endings = {signal.SIGTERM: ExitCode.TERMINATED, signal.SIGINT: ExitCode.INTERRUPTED}
+        for number, code in endings.items():
+            loop.add_signal_handler(number, self._signalled, code)
+        try:
+            yield
+        finally:
+            for number in endings:
+                loop.remove_signal_handler(number)
+
+
+def send_all(engine: Engine, keeper: Connection) -> None:
+    """Run the engine to its end; raise what ended it early."""
+    try:
+        asyncio.run(engine.run(keeper))
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,71 @@
+"""What a dispatcher is told, and what it tells afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from mailer_cli.statuses import Status
+
+SLACK = 2.0  # seconds a started message may wait for its turn to be sent
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to dispatch; times in seconds."""
+
+    concurrency: int = 100  # requests under way at once
+    max_seconds: float = 55.0  # after that nothing more is claimed or started
+    http_timeout: float = 10.0  # the most one request may take
+    lease: float = 60.0  # silence after which a claim is taken over
+    max_attempts: int = 5
+    retry_base: float = 30.0
+    retry_cap: float = 3600.0
+    deduplicates: bool = False  # the service recognises a repeated message id
+
+    @property
+    def margin(self) -> float:
+        """How long before its window's end a message is no longer started."""
+        return self.http_timeout + SLACK
+
+    @property
+    def claim_lease(self) -> float:
+        """The lease, never so short that a request could outlive it."""
+        return max(self.lease, self.margin + 5)
+
+    @property
+    def batch(self) -> int:
+        """Clients per claim: enough to keep the requests going, few enough to hand on quickly."""
+        return min(500, max(50, 4 * self.concurrency))
+
+
+@dataclass(slots=True)
+class Summary:
+    """What one run did, in messages; a message that was retried in it counts at each result."""
+
+    claimed: int = 0
+    sent: int = 0
+    retrying: int = 0
+    failed: int = 0
+    unknown: int = 0
+    expired: int = 0
+    cancelled: int = 0
+    held: bool = False
+
+    def count(self, status: str, number: int = 1) -> None:
+        """Add messages that came to have `status`."""
+        if status != Status.SENDING:
+            setattr(self, status, getattr(self, status) + number)
+
+    def counts(self) -> dict[str, int]:
+        """The numbers, by their names in the `run` table."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "held"}
+
+
+Progress = Callable[[Summary], None]
+
+
+def clock() -> float:
+    """Seconds on this host's clock that also runs while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

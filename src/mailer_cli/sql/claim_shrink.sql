@@ -1,0 +1,4 @@
+-- Give up what was not started, if the claim is still ours; what was started stays until it is recorded.
+UPDATE claim
+SET client_ids = %(client_ids)s::bigint[]
+WHERE shard = %(shard)s AND id = %(id)s AND run_id = %(run_id)s AND started = %(started)s

@@ -1,0 +1,17 @@
+-- Intent, heartbeat, fence and end check in one commit: only what this returns may be sent. It refuses
+-- when the lease has lapsed, the window is about to close, sending is held, or the mailing was paused,
+-- cancelled or edited since it was claimed.
+UPDATE claim
+SET started = %(upto)s, lease_until = now() + make_interval(secs => %(lease)s)
+WHERE shard = %(shard)s
+  AND id = %(id)s
+  AND run_id = %(run_id)s
+  AND started = %(started)s
+  AND lease_until > now()
+  AND not_after > now() + make_interval(secs => %(margin)s)
+  AND EXISTS (
+      SELECT FROM mailing m
+      WHERE m.id = claim.mailing_id AND m.version = claim.mailing_version AND m.state = 'active'
+  )
+  AND NOT EXISTS (SELECT FROM service WHERE held_at IS NOT NULL)
+RETURNING now() AS now, extract(epoch FROM not_after - now())::float8 AS seconds_left
