@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from mailer_cli.cli import database
+from mailer_cli.cli import database, demo, dispatch, messages, output, reports
 
 app = typer.Typer(
     name="mailer",
@@ -13,9 +15,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("demo")(demo.demo)
+app.command("dispatch")(dispatch.dispatch)
+app.command("report")(reports.report)
+app.add_typer(messages.app, name="message")
 app.add_typer(database.app, name="db")
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        output.line(f"mailer {version('mailer-cli')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _main() -> None:
+def _main(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Send text messages to clients in their own local time: never twice, never lost, never late."""

@@ -69,7 +69,11 @@ def url() -> None:
     from mailer_cli import settings
     from mailer_cli.cli import wiring
 
-    address = wiring.dsn(settings.load()).address
+    configured = settings.load()
+    address = wiring.dsn(configured).address
+    if settings.server_address(configured) is None:
+        with wiring.connected(configured):
+            pass  # brings the embedded database's schema up to date, so that there is something to look at
     output.line(_without_password(address) if sys.stdout.isatty() else address)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from mailer_cli import database, settings
 from mailer_cli.database import Connection, Dsn, schema
+from mailer_cli.errors import UnavailableError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
+
+RECOVERY_SECONDS = 20.0
 
 
 def home(configured: settings.Settings) -> Path:
@@ -41,13 +45,26 @@ def connected(configured: settings.Settings | None = None) -> Iterator[Connectio
 @contextmanager
 def ready(configured: settings.Settings | None = None) -> Iterator[tuple[Dsn, Connection]]:
     """The same, with the address, for commands that open more connections of their own."""
-    address = dsn(configured or settings.load())
-    with database.explained(), database.connect(address) as connection:
+    address, opened = _opened(configured or settings.load())
+    with database.explained(), opened as connection:
         if address.embedded and schema.version(connection) != schema.HEAD:
             schema.require_not_newer(connection)
             schema.upgrade(address)
         schema.require(connection)
         yield address, connection
+
+
+def _opened(configured: settings.Settings) -> tuple[Dsn, Connection]:
+    """Connect; the embedded server is given a moment, for after a crash it recovers first."""
+    give_up = time.monotonic() + RECOVERY_SECONDS
+    while True:
+        address = dsn(configured)
+        try:
+            return address, database.connect(address)
+        except UnavailableError:
+            if not address.embedded or time.monotonic() >= give_up:
+                raise
+            time.sleep(0.05)
 
 
 @contextmanager

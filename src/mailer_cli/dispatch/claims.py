@@ -132,6 +132,7 @@ def hand_back(connection: Connection, run_id: int, claim: Claim) -> None:
             id=claim.id,
             run_id=run_id,
             started=claim.started,
+            size=len(claim.items),
             client_ids=kept,
         )
         if ours.rowcount:

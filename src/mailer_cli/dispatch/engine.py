@@ -22,17 +22,18 @@ from mailer_cli.dispatch import claims, housekeeping
 from mailer_cli.dispatch.claim_retries import claim_due
 from mailer_cli.dispatch.claim_windows import claim_next
 from mailer_cli.dispatch.claims import Claim, Due, Item, Slice
+from mailer_cli.dispatch.link import LOST, Link
 from mailer_cli.dispatch.options import Options, Progress, Summary, clock
 from mailer_cli.dispatch.record import Result, Verdict, record, verdict
 from mailer_cli.dispatch.recover import recover
-from mailer_cli.errors import ExitCode, UnavailableError
+from mailer_cli.errors import ExitCode
 from mailer_cli.ids import message_id
 from mailer_cli.service import InDoubt, MessageService, Outcome, TokenRejected
 
 FLUSH_SECONDS = 0.2
 FLUSH_RESULTS = 500
 BUSY_SECONDS = 0.05  # until we look again for what other dispatchers hold just now
-PATIENCE = 20.0  # seconds in which results are offered to a database that does not take them
+PATIENCE = 20.0  # seconds after the deadline in which results are still offered to a lost database
 
 Started = tuple[Slice, Item]
 
@@ -70,15 +71,16 @@ class Engine:
         self._in_flight: set[asyncio.Task[None] | None] = set()
         self.stopped_by: ExitCode | None = None
         self.token_error: str | None = None
+        self.lost: Exception | None = None  # the database did not come back
 
-    async def run(self, keeper: Connection) -> None:
-        """Send until nothing is due, the deadline passes or a signal comes; `keeper` does housekeeping."""
+    async def run(self) -> None:
+        """Send until nothing is due, the deadline passes or a signal comes."""
         with self._signals():
             async with self._service, asyncio.TaskGroup() as group:
-                tending = group.create_task(asyncio.to_thread(self._tend, keeper))
-                recording = group.create_task(self._with_connection(self._record))
-                claiming = group.create_task(self._with_connection(self._claim))
-                starting = group.create_task(self._with_connection(self._start))
+                tending = group.create_task(self._linked(self._tend))
+                recording = group.create_task(self._linked(self._record))
+                claiming = group.create_task(self._linked(self._claim))
+                starting = group.create_task(self._linked(self._start))
                 self._workers = [group.create_task(self._work()) for _ in range(self._options.concurrency)]
                 await asyncio.gather(claiming, starting, *self._workers)
                 self._all_sent = True
@@ -90,10 +92,10 @@ class Engine:
 
     # -- claiming -----------------------------------------------------------------------------------
 
-    async def _claim(self, connection: Connection) -> None:
+    async def _claim(self, link: Link) -> None:
         try:
             while not self._over():
-                found = await asyncio.to_thread(self._claim_some, connection)
+                found = await asyncio.to_thread(link.run, self._claim_some, give_up=self._deadline)
                 if found is None:
                     break
                 for claim in found:
@@ -131,29 +133,37 @@ class Engine:
 
     # -- starting -----------------------------------------------------------------------------------
 
-    async def _start(self, connection: Connection) -> None:
+    async def _start(self, link: Link) -> None:
         try:
             while (claim := await self._claimed.get()) is not None:
-                await self._start_claim(connection, claim)
+                # Without a database the claim is left to lapse; but the claimer must not wait for ever.
+                if self.lost is None:
+                    await self._guarded(self._start_claim(link, claim))
         finally:
             for _ in self._workers:
                 self._ready.put_nowait(None)
 
-    async def _start_claim(self, connection: Connection, claim: Claim) -> None:
+    async def _start_claim(self, link: Link, claim: Claim) -> None:
         size = max(1, min(250, self._options.concurrency // 2))
         while claim.left:
             await self._room(size)
-            if not await self._start_slice(connection, claim, min(size, claim.left)):
-                await asyncio.to_thread(claims.hand_back, connection, self._run_id, claim)
+            if not await self._start_slice(link, claim, min(size, claim.left)):
+                await asyncio.to_thread(
+                    link.run,
+                    lambda db: claims.hand_back(db, self._run_id, claim),
+                    give_up=self._last_resort(),
+                )
         self._note_settled(claim)
 
-    async def _start_slice(self, connection: Connection, claim: Claim, number: int) -> bool:
+    async def _start_slice(self, link: Link, claim: Claim, number: int) -> bool:
         if self._over():
             return False
         # Counted first: the claim must not look settled while its last slice is being started.
         claim.unrecorded += number
         started = await asyncio.to_thread(
-            claims.start, connection, self._run_id, claim, number, self._options
+            link.run,
+            lambda db: claims.start(db, self._run_id, claim, number, self._options),
+            give_up=self._deadline,
         )
         if started is None:
             claim.unrecorded -= number
@@ -202,43 +212,39 @@ class Engine:
 
     # -- recording ----------------------------------------------------------------------------------
 
-    async def _record(self, connection: Connection) -> None:
+    async def _record(self, link: Link) -> None:
         while not self._all_sent or self._results or self._settled:
             if not self._all_sent:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._flush.wait(), FLUSH_SECONDS)
             self._flush.clear()
-            results, self._results = self._results, []
-            settled, self._settled = self._settled, []
-            if not results and not settled:
-                continue
-            verdicts = [verdict(result, self._options, self._jitter) for result in results]
-            connection = await asyncio.to_thread(self._write, connection, verdicts, settled)
-            for result in results:
-                result.claim.unrecorded -= 1
-            for claim in {result.claim for result in results}:
-                self._note_settled(claim)
-            if self._progress is not None:
-                self._progress(self._summary)
+            await self._record_batch(link)
 
-    def _write(self, connection: Connection, verdicts: list[Verdict], settled: list[Claim]) -> Connection:
-        """Write results, again and again if the database is lost meanwhile; each is written once."""
-        import psycopg
+    async def _record_batch(self, link: Link) -> None:
+        results, self._results = self._results, []
+        settled, self._settled = self._settled, []
+        if not results and not settled:
+            return
+        verdicts = [verdict(result, self._options, self._jitter) for result in results]
+        await asyncio.to_thread(
+            link.run, lambda db: self._write(db, verdicts, settled), give_up=self._last_resort()
+        )
+        for result in results:
+            result.claim.unrecorded -= 1
+        for claim in {result.claim for result in results}:
+            self._note_settled(claim)
+        if self._progress is not None:
+            self._progress(self._summary)
 
-        give_up = clock() + PATIENCE
-        while True:
-            try:
-                if connection.closed or connection.broken:
-                    connection = database.connect(self._dsn)
-                record(connection, self._run_id, verdicts, self._summary)
-                claims.delete(connection, self._run_id, settled)
-                database.execute(connection, "run_beat", run_id=self._run_id, **self._summary.counts())
-            except (psycopg.OperationalError, UnavailableError):
-                if clock() >= give_up:
-                    raise
-                threading.Event().wait(0.2)
-            else:
-                return connection
+    def _write(self, connection: Connection, verdicts: list[Verdict], settled: list[Claim]) -> None:
+        """Write results and forget settled claims; safe to repeat, each result is written once."""
+        record(connection, self._run_id, verdicts, self._summary)
+        claims.delete(connection, self._run_id, settled)
+        database.execute(connection, "run_beat", run_id=self._run_id, **self._summary.counts())
+
+    def _last_resort(self) -> float:
+        """Until when to insist on writing down what is known: a lost result is a message in doubt."""
+        return max(self._deadline, clock()) + PATIENCE
 
     def _note_settled(self, claim: Claim) -> None:
         if claim.settled:
@@ -246,16 +252,27 @@ class Engine:
 
     # -- the rest -----------------------------------------------------------------------------------
 
-    def _tend(self, keeper: Connection) -> None:
-        housekeeping.tend(keeper, self._summary, lambda: not self._over())
+    async def _tend(self, link: Link) -> None:
+        def tend(connection: Connection) -> None:
+            housekeeping.tend(connection, self._summary, lambda: not self._over())
 
-    async def _with_connection(self, job: Callable[[Connection], Awaitable[None]]) -> None:
+        await asyncio.to_thread(link.run, tend, give_up=self._deadline)
+
+    async def _linked(self, job: Callable[[Link], Awaitable[None]]) -> None:
         """Run one part with a connection of its own."""
-        connection = await asyncio.to_thread(database.connect, self._dsn)
+        link = Link(self._dsn)
         try:
-            await job(connection)
+            await self._guarded(job(link))
         finally:
-            await asyncio.to_thread(connection.close)
+            await asyncio.to_thread(link.close)
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        """If the database is lost for good, start nothing more, but finish what is in hand."""
+        try:
+            await work
+        except LOST as error:
+            self.lost = error
+            self._stop()
 
     def _stop(self) -> None:
         self._stopping = True
@@ -287,12 +304,14 @@ class Engine:
                 loop.remove_signal_handler(number)
 
 
-def send_all(engine: Engine, keeper: Connection) -> None:
+def send_all(engine: Engine) -> None:
     """Run the engine to its end; raise what ended it early."""
     try:
-        asyncio.run(engine.run(keeper))
+        asyncio.run(engine.run())
     except BaseExceptionGroup as group:
         raise _first(group) from group
+    if engine.lost is not None:
+        raise engine.lost
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -61,7 +61,7 @@ def _tick(
         from mailer_cli.dispatch.engine import Engine, send_all
 
         engine = Engine(dsn, run_id, connect(), options, summary, deadline, progress)
-        send_all(engine, connection)
+        send_all(engine)
         _tell(connection, engine.token_error, engine.stopped_by)
     else:
         housekeeping.tend(connection, summary, lambda: clock() < deadline)

@@ -1,4 +1,9 @@
 -- Give up what was not started, if the claim is still ours; what was started stays until it is recorded.
+-- Once only: after a lost reply the rest may already be somebody else's.
 UPDATE claim
 SET client_ids = %(client_ids)s::bigint[]
-WHERE shard = %(shard)s AND id = %(id)s AND run_id = %(run_id)s AND started = %(started)s
+WHERE shard = %(shard)s
+  AND id = %(id)s
+  AND run_id = %(run_id)s
+  AND started = %(started)s
+  AND cardinality(client_ids) = %(size)s

@@ -1,12 +1,12 @@
 -- Intent, heartbeat, fence and end check in one commit: only what this returns may be sent. It refuses
 -- when the lease has lapsed, the window is about to close, sending is held, or the mailing was paused,
--- cancelled or edited since it was claimed.
+-- cancelled or edited since it was claimed. It may be repeated after a lost reply: only its owner moves it.
 UPDATE claim
 SET started = %(upto)s, lease_until = now() + make_interval(secs => %(lease)s)
 WHERE shard = %(shard)s
   AND id = %(id)s
   AND run_id = %(run_id)s
-  AND started = %(started)s
+  AND started IN (%(started)s, %(upto)s)
   AND lease_until > now()
   AND not_after > now() + make_interval(secs => %(margin)s)
   AND EXISTS (

@@ -1,0 +1,54 @@
+"""A connection that is made again when the database comes back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
+
+from mailer_cli import database
+from mailer_cli.database import Connection, Dsn
+from mailer_cli.dispatch.options import clock
+from mailer_cli.errors import UnavailableError
+
+PAUSE = 0.2  # seconds between tries
+LOST = (psycopg.OperationalError, psycopg.InterfaceError, UnavailableError)  # also a deadlock's victim
+
+T = TypeVar("T")
+
+
+class Link:
+    """Runs jobs on one connection, and repeats a job that the database's loss interrupted.
+
+    A job is one or more transactions that may be repeated: after a lost reply to COMMIT nobody knows
+    whether it happened.
+    """
+
+    def __init__(self, dsn: Dsn) -> None:
+        self._dsn = dsn
+        self._connection: Connection | None = None
+
+    def run(self, job: Callable[[Connection], T], *, give_up: float) -> T:
+        """Run `job`; repeat it until it succeeds or the host's clock passes `give_up`.
+
+        Raises UnavailableError or psycopg.OperationalError if the database does not come back in time.
+        """
+        while True:
+            try:
+                return job(self._ready())
+            except LOST:
+                if clock() >= give_up:
+                    raise
+                threading.Event().wait(PAUSE)
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _ready(self) -> Connection:
+        if self._connection is None or self._connection.closed or self._connection.broken:
+            self._connection = database.connect(self._dsn)
+        return self._connection
