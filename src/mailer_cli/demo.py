@@ -1,4 +1,4 @@
-"""What `mailer demo` plays with: believable clients in every zone a 7… number lives in, and three mailings."""
+"""What `mailer demo` plays with: believable clients in every zone of 7… numbers, and three mailings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,23 @@ ZONES = {
     "America/St_Johns": 3,
 }
 OPERATORS = {
-    "russian": ("901", "903", "905", "909", "910", "912", "916", "921", "925", "926", "950", "962", "977", "985", "999"),
+    "russian": (
+        "901",
+        "903",
+        "905",
+        "909",
+        "910",
+        "912",
+        "916",
+        "921",
+        "925",
+        "926",
+        "950",
+        "962",
+        "977",
+        "985",
+        "999",
+    ),
     "kazakh": ("700", "701", "702", "705", "707", "747", "771", "775", "777"),
 }
 KAZAKH_ZONES = frozenset({"Asia/Almaty", "Asia/Qyzylorda"})
@@ -85,7 +101,9 @@ def mailings(now: datetime) -> list[DemoMailing]:
 
     minute = now.astimezone(UTC).replace(tzinfo=None, second=0, microsecond=0)
     # In Yekaterinburg it is this late; further east it is later, so there the start has passed.
-    east = now.astimezone(localtime.find_zone("Asia/Yekaterinburg")).replace(tzinfo=None, second=0, microsecond=0)
+    east = now.astimezone(localtime.find_zone("Asia/Yekaterinburg")).replace(
+        tzinfo=None, second=0, microsecond=0
+    )
     return [
         DemoMailing(
             "due everywhere",

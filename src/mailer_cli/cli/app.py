@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mailer_cli.cli import database, demo, dispatch, messages, output, reports
+from mailer_cli.cli import database, demo, dispatch, messages, output, reports, sandbox
 
 app = typer.Typer(
     name="mailer",
@@ -19,6 +19,7 @@ app.command("demo")(demo.demo)
 app.command("dispatch")(dispatch.dispatch)
 app.command("report")(reports.report)
 app.add_typer(messages.app, name="message")
+app.command("sandbox")(sandbox.sandbox)
 app.add_typer(database.app, name="db")
 
 

@@ -91,10 +91,13 @@ def _told(summary: Summary) -> str:
 
 
 def _report(connection: Connection) -> None:
-    """Show the report as the operator will know it."""
-    from mailer_cli.cli import reports
+    """Show the newest mailings as `mailer report` does."""
+    from mailer_cli import reports
+    from mailer_cli.cli.reports import show_totals
 
-    reports.show_all(connection)
+    with reports.snapshot(connection):
+        totals = reports.totals(connection, mailing=None, limit=3)
+    show_totals(totals)
 
 
 def _farewell(dsn: Dsn, mailing_id: int) -> None:

@@ -8,7 +8,8 @@ from mailer_cli.dispatch import claims, scan
 from mailer_cli.dispatch.claims import Claim, Item
 from mailer_cli.dispatch.options import Options, Summary
 
-STEPS = 32  # cursor steps per claim at the most, so that its transaction stays short
+FAR = 600.0  # seconds; windows that end later than this may share a claim
+STEPS = 128  # cursor steps per claim at the most, so that its transaction stays short
 
 
 def claim_next(
@@ -16,7 +17,9 @@ def claim_next(
 ) -> Claim | None:
     """Claim up to a batch of clients in one short transaction; None if nobody was left to claim."""
     with connection.transaction():
-        windows = database.fetch(connection, "claim_windows", scan.Window, shard=shard, margin=options.margin)
+        windows = database.fetch(
+            connection, "claim_windows", scan.Window, shard=shard, margin=options.margin, far=FAR
+        )
         if not windows:
             return None
         items, made = _take(connection, windows, options.batch)
@@ -26,7 +29,8 @@ def claim_next(
         if not items:
             return None
         first = windows[0]
-        claim = Claim(shard, first.mailing_id, first.version, first.text, first.sendable_until, items)
+        not_after = min(window.sendable_until for window in windows)
+        claim = Claim(shard, first.mailing_id, first.version, first.text, not_after, items)
         claims.hold(connection, run_id, claim, options)
     summary.claimed += len(items)
     return claim

@@ -1,0 +1,191 @@
+"""`mailer report`: what has happened to whom."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailer_cli.cli import columns, output
+from mailer_cli.cli.output import Format, OutputOption
+from mailer_cli.ids import MAX_MAILING_ID
+from mailer_cli.reports import Breakdown
+from mailer_cli.statuses import Status
+
+if TYPE_CHECKING:
+    from mailer_cli.reports import Part, Total
+
+STATUSES = tuple(status.value for status in Status)
+KEYS = (
+    *("mailing", "state", "text", "starts_at", "ends_at", "opens_at", "closes_at", "finished_at"),
+    *("audience", "waiting"),
+    *STATUSES,
+)
+PART_KEYS = {
+    Breakdown.ZONE: ("mailing", "zone", "opens_at", "closes_at", "audience", "waiting", *STATUSES),
+    Breakdown.OPERATOR: ("mailing", "operator", *STATUSES),
+    Breakdown.TAG: ("mailing", "tag", *STATUSES),
+    Breakdown.HOUR: ("mailing", "hour", "sent"),
+    Breakdown.ERROR: ("mailing", "http_status", "error", "count", "message_id", *STATUSES),
+}
+_COUNTS = ("audience", "waiting", *STATUSES, "count", "http_status")
+_ON_A_TERMINAL = 20  # mailings
+_WIDE = 100  # columns of a terminal that have room for the whole bar
+_BAR, _SHORT_BAR = 10, 6
+_NO_MAILINGS = 'no mailings yet; make one with `mailer mailing create --text "…" --start … --end …`'
+
+MailingArgument = Annotated[
+    int | None,
+    typer.Argument(min=1, max=MAX_MAILING_ID, help="One mailing, in detail; without it, all of them."),
+]
+ByOption = Annotated[
+    Breakdown | None, typer.Option("--by", help="Only the messages by this, a row for each.")
+]
+LimitOption = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, help="The newest so many mailings; a table on a terminal shows 20."),
+]
+
+
+def report(
+    mailing: MailingArgument = None,
+    by: ByOption = None,
+    limit: LimitOption = None,
+    form: OutputOption = Format.TABLE,
+) -> None:
+    """Show how far mailings have come: all of them, or one in detail.
+
+    Waiting and all statuses add up to the audience. With MAILING, json has arrays by zone, operator, tag,
+    hour and error beside the totals; csv has the totals alone, or what --by asks for.
+    """
+    from mailer_cli import hints, reports
+    from mailer_cli.cli import wiring
+
+    if limit is None and form is Format.TABLE and sys.stdout.isatty():
+        limit = _ON_A_TERMINAL
+    wanted = _wanted(detail=mailing is not None, by=by, form=form)
+    with wiring.connected() as connection, reports.snapshot(connection):
+        totals = reports.totals(connection, mailing=mailing, limit=limit)
+        shown = [total.mailing for total in totals]
+        parts = {aspect: reports.parts(connection, shown, aspect) for aspect in wanted}
+        standing = hints.health(connection)
+    _show(totals, parts, by, form, detail=mailing is not None)
+    if form is Format.TABLE:
+        if mailing is None and len(totals) < standing.mailings:
+            output.say(f"the newest {len(totals)} of {standing.mailings} mailings; --limit shows more")
+        for hint in hints.hints(standing, totals):
+            output.say(hint)
+
+
+def _wanted(*, detail: bool, by: Breakdown | None, form: Format) -> list[Breakdown]:
+    if by is not None:
+        return [by]
+    return list(Breakdown) if detail and form is not Format.CSV else []
+
+
+def _show(
+    totals: list[Total],
+    parts: dict[Breakdown, Sequence[Part]],
+    by: Breakdown | None,
+    form: Format,
+    *,
+    detail: bool,
+) -> None:
+    if by is not None:
+        _show_parts(parts[by], by, form, totals)
+    elif form is not Format.TABLE:
+        arrays = {
+            f"{aspect}s": [_array_row(part, aspect) for part in found] for aspect, found in parts.items()
+        }
+        found = [{**_values(total, KEYS), **arrays} for total in totals]
+        output.rows([*KEYS, *arrays], found, form)
+    elif detail:
+        _show_detail(totals[0], parts)
+    else:
+        show_totals(totals)
+
+
+def show_totals(totals: Sequence[Total]) -> None:
+    """Write mailings as a table, a row each, as wide as the terminal allows."""
+    width = output.console().width
+    bar = _BAR if width >= _WIDE else _SHORT_BAR
+    rows = [{"id": t.mailing, **_cells(t, KEYS), "progress": _progress(t, bar)} for t in totals]
+    counts = ["audience", "waiting", *columns.filled(STATUSES, rows)]
+    wide = ["id", "state", "text", "starts_at", "ends_at", *counts, "progress"]
+    kept, fitting = columns.fit(wide, rows, width, give_up=("ends_at", "starts_at", "state"), elastic="text")
+    if "text" not in kept:  # then a mailing cannot be recognised: put its statuses below each other
+        rows = [{**row, "messages": _statuses(row)} for row in rows]
+        narrow = ["id", "state", "text", "audience", "messages", "progress"]
+        kept, fitting = columns.fit(narrow, rows, width, give_up=("state",), elastic="text")
+    output.rows(kept, fitting, Format.TABLE, empty=_NO_MAILINGS, right=("id", *_COUNTS))
+
+
+def _show_detail(total: Total, parts: dict[Breakdown, Sequence[Part]]) -> None:
+    values = _values(total, KEYS)
+    kept = [*KEYS[: -len(STATUSES)], *columns.filled(STATUSES, [values])]
+    output.item({**{key: values[key] for key in kept}, "progress": _progress(total, _BAR)}, Format.TABLE)
+    for aspect, found in parts.items():
+        if found:
+            output.line(f"\nby {aspect}")
+            _show_parts(found, aspect, Format.TABLE, [total])
+
+
+def _show_parts(parts: Sequence[Part], by: Breakdown, form: Format, totals: Sequence[Total]) -> None:
+    if form is not Format.TABLE:
+        output.rows(PART_KEYS[by], (_values(part, PART_KEYS[by]) for part in parts), form)
+        return
+    keys = PART_KEYS[by]
+    rows = [_cells(part, keys) for part in parts]
+    counts = [key for key in keys if key in STATUSES]
+    silent = {*counts} - {*columns.filled(counts, rows)}
+    if len(totals) == 1:
+        silent.add("mailing")
+    kept, fitting = columns.fit(
+        [key for key in keys if key not in silent],
+        rows,
+        output.console().width,
+        give_up=("closes_at", "opens_at", "message_id"),
+        elastic=by.value if by in {Breakdown.TAG, Breakdown.ERROR} else None,
+    )
+    empty = "no messages yet" if totals else _NO_MAILINGS
+    output.rows(kept, fitting, Format.TABLE, empty=empty, right=("mailing", "message_id", *_COUNTS))
+
+
+def _statuses(row: dict[str, Any]) -> str:
+    return "\n".join(f"{status} {row[status]}" for status in ("waiting", *STATUSES) if row[status]) or "none"
+
+
+def _values(value: Total | Part, keys: Sequence[str]) -> dict[str, Any]:
+    return {key: getattr(value, key) for key in keys}
+
+
+def _array_row(part: Part, by: Breakdown) -> dict[str, Any]:
+    return _values(part, PART_KEYS[by][1:])
+
+
+def _cells(value: Total | Part, keys: Sequence[str]) -> dict[str, Any]:
+    return {
+        key: columns.minute(found) if isinstance(found, datetime) else found
+        for key, found in _values(value, keys).items()
+    }
+
+
+def _progress(total: Total, length: int) -> str:
+    """Draw the share of the audience that nothing more will happen to; full only when that is all of it."""
+    if not total.audience:
+        return ""
+    full, empty = "█░" if _can_show("█░") else "#-"
+    percent = min(total.final * 100 // total.audience, 100)
+    done = percent * length // 100
+    return f"{full * done}{empty * (length - done)} {percent:>3}%"
+
+
+def _can_show(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,95 @@
+"""What an operator should hear beside the numbers: sending held, cron silent, messages in doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from mailer_cli import database
+from mailer_cli.database import Connection
+from mailer_cli.ids import SHARDS
+
+_SILENCE = timedelta(minutes=2)  # cron comes round every minute
+_NAMED = 3  # mailings in doubt; the rest are only counted
+
+
+class InDoubt(Protocol):
+    """A mailing and how many of its messages are in doubt."""
+
+    @property
+    def mailing(self) -> int: ...  # noqa: D102 - says what it is by its name
+    @property
+    def unknown(self) -> int: ...  # noqa: D102 - says what it is by its name
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How sending stands as a whole."""
+
+    now: datetime
+    mailings: int
+    last_run_at: datetime | None
+    neglected: bool  # work has been due for two minutes
+    held_at: datetime | None
+    held_by: str | None
+    hold_reason: str | None
+    token_rejected_at: datetime | None
+    blocked_until: datetime | None  # None once that is over
+    block_reason: str | None
+
+
+def health(connection: Connection) -> Health:
+    """Read how sending stands."""
+    found = database.fetch_one(connection, "report_health", Health, shards=list(range(SHARDS)))
+    if found is None:
+        raise LookupError("the row that every database has is gone: service")
+    return found
+
+
+def hints(standing: Health, mailings: Iterable[InDoubt]) -> Iterator[str]:
+    """Yield what the operator should know, and what to do about it."""
+    if standing.held_at is not None:
+        who = f" by {standing.held_by}" if standing.held_by else ""
+        reason = f": {standing.hold_reason}" if standing.hold_reason else ""
+        yield f"sending is held since {_at(standing.held_at)}{who}{reason}; `mailer release` starts it again"
+    if standing.token_rejected_at is not None:
+        when = _at(standing.token_rejected_at)
+        yield f"the message service rejected the token at {when}; set JWT_TOKEN, or see `mailer doctor`"
+    if standing.blocked_until is not None:
+        reason = f": {standing.block_reason}" if standing.block_reason else ""
+        yield f"sending waits until {_at(standing.blocked_until)}{reason}"
+    if standing.held_at is None and standing.neglected:
+        yield from _silence(standing)
+    yield from _in_doubt([mailing for mailing in mailings if mailing.unknown])
+
+
+def _silence(standing: Health) -> Iterator[str]:
+    ask = "is cron running? see crontab.example"
+    if standing.last_run_at is None:
+        yield f"messages are due and no dispatch has ever run; {ask}"
+    elif standing.now - standing.last_run_at > _SILENCE:
+        yield f"no dispatch has run for {age(standing.now - standing.last_run_at)}; {ask}"
+
+
+def _in_doubt(mailings: Sequence[InDoubt]) -> Iterator[str]:
+    for mailing in mailings[:_NAMED]:
+        count = "1 message is" if mailing.unknown == 1 else f"{mailing.unknown} messages are"
+        see = f"`mailer message list --mailing {mailing.mailing} --status unknown`"
+        yield f"unknown: {count} in doubt; see {see}"
+    if rest := sum(mailing.unknown for mailing in mailings[_NAMED:]):
+        yield f"unknown: {rest} more in doubt in other mailings; see `mailer message list --status unknown`"
+
+
+def age(span: timedelta) -> str:
+    """Return a span in the largest unit that it fills at least twice: `14 minutes`, `3 hours`, `2 days`."""
+    minutes = int(span.total_seconds()) // 60
+    for unit, length in (("days", 1440), ("hours", 60)):
+        if minutes >= 2 * length:
+            return f"{minutes // length} {unit}"
+    return f"{minutes} minutes"
+
+
+def _at(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")

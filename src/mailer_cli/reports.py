@@ -1,0 +1,200 @@
+"""The numbers of a report, as frozen values. Read within one `snapshot`, they agree with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from mailer_cli import database
+from mailer_cli.database import Connection
+from mailer_cli.errors import NotFoundError
+from mailer_cli.ids import SHARDS
+from mailer_cli.statuses import FINAL, Status
+
+_SHARDS = list(range(SHARDS))
+
+
+class Breakdown(StrEnum):
+    """What the messages of a mailing can be told apart by."""
+
+    ZONE = "zone"  # where the client's clock is
+    OPERATOR = "operator"  # the client's operator code
+    TAG = "tag"  # the client's tag
+    HOUR = "hour"  # when it was sent, in UTC
+    ERROR = "error"  # what went wrong
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many messages have each status."""
+
+    sending: int = 0
+    retrying: int = 0
+    sent: int = 0
+    failed: int = 0
+    unknown: int = 0
+    expired: int = 0
+    cancelled: int = 0
+
+    def by_status(self) -> dict[str, int]:
+        """Return the counts by the names of the statuses."""
+        return {status.value: getattr(self, status.value) for status in Status}
+
+    @property
+    def final(self) -> int:
+        """How many messages nothing more will happen to."""
+        return sum(getattr(self, status.value) for status in FINAL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total(Counts):
+    """One mailing: waiting and all statuses add up to its audience."""
+
+    mailing: int
+    state: str
+    text: str
+    starts_at: datetime
+    ends_at: datetime
+    finished_at: datetime | None
+    opens_at: datetime | None = None  # the first window on Earth
+    closes_at: datetime | None = None  # and the last
+    audience: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZonePart(Counts):
+    """One zone of a mailing. Messages count where their clients are today."""
+
+    mailing: int
+    zone: str | None
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    audience: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorPart(Counts):
+    """The clients of one operator code."""
+
+    mailing: int
+    operator: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagPart(Counts):
+    """The clients with one tag, or without any."""
+
+    mailing: int
+    tag: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourPart:
+    """One hour of UTC in which something was sent."""
+
+    mailing: int
+    hour: datetime
+    sent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorPart(Counts):
+    """One thing that went wrong, and one message that it happened to."""
+
+    mailing: int
+    http_status: int | None
+    error: str | None
+    count: int
+    message_id: int
+
+
+Part = ZonePart | OperatorPart | TagPart | HourPart | ErrorPart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Key(Counts):
+    mailing: int
+    key: str | None
+
+
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[Connection]:
+    """One read-only transaction in which every statement sees the same committed state."""
+    with connection.transaction():
+        database.execute(connection, "report_snapshot")
+        database.execute(connection, "report_jit_off")
+        yield connection
+
+
+def totals(connection: Connection, *, mailing: int | None = None, limit: int | None = None) -> list[Total]:
+    """Return one mailing, or the newest `limit` (all, without), newest first.
+
+    Costs the same however many messages there are. Raises NotFoundError for an unknown mailing.
+    """
+    found = database.fetch(connection, "report_mailings", Total, mailing=mailing, limit=limit, shards=_SHARDS)
+    if mailing is not None and not found:
+        raise NotFoundError(f"no mailing {mailing}; see `mailer mailing list`")
+    audiences = {part.mailing: part for part in _audiences(connection, [row.mailing for row in found])}
+    return [_with_audience(row, audiences.get(row.mailing)) for row in found]
+
+
+def parts(connection: Connection, mailings: Sequence[int], by: Breakdown) -> Sequence[Part]:
+    """Return the messages of these mailings by one of their aspects; every message is read."""
+    match by:
+        case Breakdown.ZONE:
+            return _zones(connection, mailings)
+        case Breakdown.OPERATOR:
+            keys = _keys(connection, mailings, by)
+            return [OperatorPart(mailing=k.mailing, operator=k.key, **k.by_status()) for k in keys]
+        case Breakdown.TAG:
+            keys = _keys(connection, mailings, by)
+            return [TagPart(mailing=k.mailing, tag=k.key, **k.by_status()) for k in keys]
+        case Breakdown.HOUR:
+            return _read(connection, "report_by_hour", HourPart, mailings)
+        case Breakdown.ERROR:
+            return _read(connection, "report_by_error", ErrorPart, mailings)
+
+
+def _with_audience(total: Total, whole: ZonePart | None) -> Total:
+    if whole is None:  # a draft has no windows yet
+        return total
+    return replace(
+        total,
+        opens_at=whole.opens_at,
+        closes_at=whole.closes_at,
+        audience=whole.audience,
+        waiting=whole.waiting,
+    )
+
+
+def _zones(connection: Connection, mailings: Sequence[int]) -> list[ZonePart]:
+    """Put windows and messages of a zone side by side; either may be without the other."""
+    windows = {(part.mailing, part.zone): part for part in _audiences(connection, mailings, by_zone=True)}
+    counts: dict[tuple[int, str | None], dict[str, Any]] = {
+        (key.mailing, key.key): key.by_status() for key in _keys(connection, mailings, Breakdown.ZONE)
+    }
+    places = sorted(windows.keys() | counts.keys(), key=lambda place: (-place[0], place[1] or ""))
+    return [
+        replace(windows.get(place, ZonePart(mailing=place[0], zone=place[1])), **counts.get(place, {}))
+        for place in places
+    ]
+
+
+def _audiences(connection: Connection, mailings: Sequence[int], *, by_zone: bool = False) -> list[ZonePart]:
+    return _read(connection, "report_audience", ZonePart, mailings, by_zone=by_zone)
+
+
+def _keys(connection: Connection, mailings: Sequence[int], by: Breakdown) -> list[_Key]:
+    return _read(connection, "report_by_client", _Key, mailings, by=by.value)
+
+
+def _read(
+    connection: Connection, name: str, row: type[Any], mailings: Sequence[int], **values: object
+) -> list[Any]:
+    return database.fetch(connection, name, row, mailings=list(mailings), shards=_SHARDS, **values)
