@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from mailer_cli.sandbox import Faults, SandboxThread, read_ledger
 
 from conftest import Mailer
 from mailer_cli.database import Connection
 from mailer_cli.ids import message_id
+from mailer_cli.sandbox import Faults, SandboxThread, read_ledger
 
 TOKEN = "a-token-that-must-never-show"
 
@@ -53,9 +54,10 @@ def create(mailer: Mailer, start: float, end: float, *options: str) -> int:
     return number
 
 
-def report(mailer: Mailer, mailing: int) -> dict[str, int]:
-    [row] = [r for r in json.loads(mailer("report", "-o", "json").out) if r["mailing"] == mailing]
-    return row  # type: ignore[no-any-return]  # what JSON gives
+def report(mailer: Mailer, mailing: int) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = json.loads(mailer("report", "-o", "json").out)
+    [row] = [row for row in rows if row["mailing"] == mailing]
+    return row
 
 
 def counts(connection: Connection, mailing: int) -> dict[str, int]:

@@ -12,12 +12,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from mailer_cli.sandbox import Faults, SandboxThread, read_ledger
 
 from conftest import CONFIGURED
 from mailer_cli import database
 from mailer_cli.database import Connection, Dsn
 from mailer_cli.ids import message_id
+from mailer_cli.sandbox import Faults, SandboxThread, read_ledger
 
 CLIENTS = 20_000
 DISPATCHERS = 10

@@ -16,7 +16,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         app(args=None if argv is None else list(argv), prog_name="mailer")
     except SystemExit as ending:
-        return _code(ending.code)
+        # Typer meets a closed pipe first and calls it a failure; whoever read us has seen enough (`| head`).
+        return ExitCode.DONE if isinstance(ending.__context__, BrokenPipeError) else _code(ending.code)
     except MailerError as error:
         return _told(str(error), error.exit_code)
     except KeyboardInterrupt:
