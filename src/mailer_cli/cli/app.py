@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mailer_cli.cli import database, demo, dispatch, messages, output, reports, sandbox
+from mailer_cli.cli import clients, database, demo, dispatch, messages, output, reports, sandbox
 
 app = typer.Typer(
     name="mailer",
@@ -16,6 +16,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.add_typer(clients.app, name="client")
 app.command("dispatch")(dispatch.dispatch)
 app.command("report")(reports.report)
 app.add_typer(messages.app, name="message")

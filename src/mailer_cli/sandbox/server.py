@@ -82,7 +82,8 @@ class Sandbox:
         except OSError as error:
             await self.stop()
             raise UnavailableError(
-                f"the sandbox cannot listen on {self._host}:{self._port}: {error.strerror}; try another --port"
+                f"the sandbox cannot listen on {self._host}:{self._port}: {error.strerror};"
+                " try another --port"
             ) from None
         port = self._runner.addresses[0][1]
         host = f"[{self._host}]" if ":" in self._host else self._host

@@ -1,0 +1,5 @@
+-- New phones without a time zone: there is no silent default.
+SELECT i.line, i.phone
+FROM client_import i
+WHERE i.timezone IS NULL AND NOT EXISTS (SELECT FROM client c WHERE c.phone = i.phone)
+ORDER BY i.line
