@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mailer_cli.cli import clients, database, demo, dispatch, messages, output, reports, sandbox
+from mailer_cli.cli import clients, database, demo, dispatch, mailings, messages, output, reports, sandbox
 
 app = typer.Typer(
     name="mailer",
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.add_typer(clients.app, name="client")
+app.add_typer(mailings.app, name="mailing")
 app.command("dispatch")(dispatch.dispatch)
 app.command("report")(reports.report)
 app.add_typer(messages.app, name="message")
