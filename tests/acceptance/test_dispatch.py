@@ -29,7 +29,7 @@ def ledger(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def service(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxThread]:
+def service(bare: None, ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxThread]:  # noqa: ARG001 - first the settings are cleared
     """A message service that behaves."""
     with SandboxThread(token=TOKEN, ledger=ledger) as sandbox:
         monkeypatch.setenv("MESSAGE_SERVICE_URL", sandbox.url)

@@ -73,7 +73,7 @@ def test_every_command_that_the_readme_types_exists() -> None:
     known = {" ".join(path) for path in commands()}
     readme = (ROOT / "README.md").read_text()
     typed = re.findall(r"^(?:\.venv/bin/)?mailer ([a-z]+(?: [a-z]+)?)", readme, re.MULTILINE)
-    assert len(typed) > 10
+    assert len(typed) >= 10
     for words in typed:
         assert words in known or words.split()[0] in known, words
 

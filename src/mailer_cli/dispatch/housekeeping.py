@@ -29,7 +29,7 @@ class Untended:
 class _Opening:
     mailing_id: int
     zone: str
-    last_client_id: int | None
+    frozen_by: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,10 @@ def untended(connection: Connection) -> list[Untended]:
 
 def open_windows(connection: Connection, shards: list[Untended]) -> None:
     """Open the windows whose time has come, and freeze their audiences."""
+    last_clients: dict[datetime, int | None] = {}
     for found in shards:
         if found.to_open:
-            _open_shard(connection, found.shard)
+            _open_shard(connection, found.shard, last_clients)
 
 
 def tend(connection: Connection, summary: Summary, go_on: Callable[[], bool]) -> None:
@@ -87,9 +88,11 @@ def _schedule(one: _Settled) -> windows.Schedule:
     return windows.Schedule(one.mailing_id, one.starts_at, one.ends_at, one.zone, one.hours, one.weekdays)
 
 
-def _open_shard(connection: Connection, shard: int) -> None:
+def _open_shard(connection: Connection, shard: int, last_clients: dict[datetime, int | None]) -> None:
     with connection.transaction():
         found = database.fetch(connection, "windows_opening", _Opening, shard=shard)
+        for instant in {window.frozen_by for window in found} - last_clients.keys():
+            last_clients[instant] = database.fetch_value(connection, "client_last", before=instant)
         if found:
             database.execute(
                 connection,
@@ -97,7 +100,7 @@ def _open_shard(connection: Connection, shard: int) -> None:
                 shard=shard,
                 mailing_ids=[w.mailing_id for w in found],
                 zones=[w.zone for w in found],
-                last_client_ids=[w.last_client_id for w in found],
+                last_client_ids=[last_clients[w.frozen_by] for w in found],
             )
 
 
