@@ -14,8 +14,8 @@ from mailer_cli.database import Connection
 from mailer_cli.ids import SHARDS, mailing_and_client, message_id, shard_of
 
 MOSCOW = "Europe/Moscow"
-STARTS_AT = datetime(2026, 11, 2, 10)  # noqa: DTZ001 - a wall-clock time, read in each client's zone
-ENDS_AT = datetime(2026, 11, 2, 20)  # noqa: DTZ001 - the same
+STARTS_AT = datetime(2026, 11, 2, 10)
+ENDS_AT = datetime(2026, 11, 2, 20)
 _HOUR = timedelta(hours=1)
 _numbers = count(1)
 

@@ -105,7 +105,7 @@ def update(
         if "client_phone_key" not in str(error.orig):
             raise
         raise ConflictError(
-            f"phone: {client.phone} belongs to another client; see `mailer client show`"
+            f"phone: {new['phone']} belongs to another client; see `mailer client show`"
         ) from None
     changed = {name: value for name, value in new.items() if old[name] != value}
     events.record(
