@@ -85,9 +85,8 @@ def remarks(preview: Preview) -> list[str]:
         f" x {clients} clients = {size.count * clients} segments"
     ]
     if size.forced_by is not None:
-        told.append(
-            f"the first character that needs UCS-2 is {size.forced_by!r}, character {(size.forced_at or 0) + 1}"
-        )
+        place = (size.forced_at or 0) + 1
+        told.append(f"the first character that needs UCS-2 is {size.forced_by!r}, character {place}")
     if not clients:
         told.append("the filter matches nobody; try it with `mailer client count`")
     elif clients == preview.everybody:

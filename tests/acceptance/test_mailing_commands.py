@@ -23,7 +23,8 @@ def wall(hours: float) -> str:
 
 def stored(connection: Connection) -> tuple[Any, ...]:
     row = connection.execute(
-        "SELECT text, starts_at, ends_at, zone, hours, weekdays, operator_codes, tags, priority, state FROM mailing"
+        "SELECT text, starts_at, ends_at, zone, hours, weekdays, operator_codes, tags, priority, state"
+        " FROM mailing"
     ).fetchone()
     assert row is not None
     return tuple(row)
@@ -153,7 +154,12 @@ def test_on_a_terminal_it_asks_and_a_no_creates_nothing(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(output, "interactive", lambda: True)
-    monkeypatch.setattr(output, "ask", lambda question: bool(asked.append(question)))
+
+    def decline(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    monkeypatch.setattr(output, "ask", decline)
     ended = mailer("mailing", "create", "Hello", *FAR)
     assert (ended.code, asked) == (1, ["Create this mailing?"])
     assert "nothing was created" in ended.err
