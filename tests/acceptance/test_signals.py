@@ -39,6 +39,15 @@ def wait_until_sending(service: SandboxThread) -> None:
     assert service.received >= 15
 
 
+def wait_until_alone(connection: Connection) -> None:
+    """A killed client's last statement may still be finishing on the server."""
+    others = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    while connection.execute(others).fetchone() != (0,):
+        time.sleep(0.02)
+
+
 def a_due_mailing(connection: Connection) -> None:
     connection.execute(
         "INSERT INTO client (phone, operator_code, timezone)"
@@ -115,6 +124,7 @@ def test_the_rest_of_a_killed_dispatchers_claims_is_taken_over_when_its_lease_ha
         wait_until_sending(service)
         running.kill()
         running.communicate()
+    wait_until_alone(connection)
     held = connection.execute("SELECT count(*) FROM claim").fetchone()
     assert held is not None
     assert held[0] > 0
@@ -126,7 +136,8 @@ def test_the_rest_of_a_killed_dispatchers_claims_is_taken_over_when_its_lease_ha
     found = counts(connection)
     assert set(found) == {"sent", "unknown"}
     assert found.total() == CLIENTS
-    assert found["unknown"] <= 20
+    # Under way, started and queued, or answered within the last flush: a second of sending at the most.
+    assert found["unknown"] <= 100
     accepted = Counter(entry["id"] for entry in read_ledger(ledger))
     assert max(accepted.values()) == 1
     assert found["sent"] <= len(accepted) <= CLIENTS
