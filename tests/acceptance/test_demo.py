@@ -24,8 +24,9 @@ def home() -> Iterator[Path]:
     try:
         yield path
     finally:
-        for place in ("", "/demo"):
-            type_command(path, "db", "stop", MAILER_HOME=f"{path}/.local/share/mailer{place}")
+        type_command(path, "db", "stop")
+        stopped = type_command(path, "demo", "--stop")
+        assert stopped.returncode == 0
         shutil.rmtree(path)
 
 

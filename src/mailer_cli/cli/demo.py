@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +22,9 @@ TOKEN = "demo"  # noqa: S105 - the sandbox on the next line of the screen is all
 
 def demo(
     reset: Annotated[bool, typer.Option("--reset", help="Forget earlier demonstrations first.")] = False,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Stop the demonstration's database, and no more.")
+    ] = False,
 ) -> None:
     """Show the whole thing in a minute: clients, three mailings, sending, the report.
 
@@ -30,6 +34,9 @@ def demo(
     from mailer_cli import database
     from mailer_cli import demo as script
 
+    if stop:
+        _stop()
+        return
     dsn = _database(reset=reset)
     with database.connect(dsn) as connection:
         made = script.prepare(connection)
@@ -40,13 +47,25 @@ def demo(
     _farewell(dsn, made[0][0])
 
 
-def _database(*, reset: bool) -> Dsn:
-    """Start the demonstration's own database, beside the operator's, and bring its schema up to date."""
+def _home() -> Path:
     from mailer_cli import settings
     from mailer_cli.cli import wiring
+
+    return wiring.home(settings.load()) / "demo"
+
+
+def _stop() -> None:
+    from mailer_cli.database import embedded
+
+    stopped = embedded.stop(_home())
+    output.say(f"the demonstration's database {'was stopped' if stopped else 'was not running'}")
+
+
+def _database(*, reset: bool) -> Dsn:
+    """Start the demonstration's own database, beside the operator's, and bring its schema up to date."""
     from mailer_cli.database import Dsn, connect, embedded, schema
 
-    dsn = Dsn(embedded.ensure(wiring.home(settings.load()) / "demo"), embedded=True)
+    dsn = Dsn(embedded.ensure(_home()), embedded=True)
     with connect(dsn) as connection:
         if reset:
             connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
@@ -107,6 +126,7 @@ def _farewell(dsn: Dsn, mailing_id: int) -> None:
         "look closer at this demonstration:\n"
         f"  export DATABASE_URL='{dsn.address}'\n"
         f"  mailer report {mailing_id}\n"
+        "  mailer demo --stop\n"
         "or leave it, and begin with your own:\n"
         '  mailer client add "+7 916 123-45-67" --timezone Europe/Moscow'
     )

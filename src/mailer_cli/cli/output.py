@@ -88,7 +88,8 @@ def line(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the operator something, on stderr; controls are shown, not obeyed."""
+    """Tell the operator something, on stderr, after the data so far; controls are shown, not obeyed."""
+    sys.stdout.flush()
     print(printable(text, keep="\n"), file=sys.stderr, flush=True)  # noqa: T201 - this is the place that prints
 
 
