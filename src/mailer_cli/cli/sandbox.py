@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,8 @@ from mailer_cli.cli import output
 from mailer_cli.errors import InvalidValueError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from mailer_cli.sandbox import Received, Sandbox
 
 
@@ -59,13 +63,10 @@ def sandbox(
         seconds(latency), error_rate, garbage_rate, hang_rate, reset_rate, status, retry_after, seed
     )
     expected = token or os.environ.get("JWT_TOKEN") or None
-    told = None if quiet else _print
-    asyncio.run(
-        _serve(
-            Sandbox(host=host, port=port, token=expected, ledger=ledger, faults=faults, on_request=told),
-            demands_token=expected is not None,
-        )
-    )
+    stopped = asyncio.Event()
+    told = None if quiet else partial(_print, stopped)
+    server = Sandbox(host=host, port=port, token=expected, ledger=ledger, faults=faults, on_request=told)
+    asyncio.run(_serve(server, stopped, demands_token=expected is not None))
 
 
 def seconds(text: str) -> float:
@@ -76,11 +77,10 @@ def seconds(text: str) -> float:
     return float(found[1]) / (1000 if found[2] == "ms" else 1)
 
 
-async def _serve(server: Sandbox, *, demands_token: bool) -> None:
+async def _serve(server: Sandbox, stopped: asyncio.Event, *, demands_token: bool) -> None:
     import asyncio
     import signal
 
-    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
@@ -95,7 +95,11 @@ async def _serve(server: Sandbox, *, demands_token: bool) -> None:
         output.say(f"stopped: {server.received} requests received, {server.accepted} messages accepted")
 
 
-def _print(received: Received) -> None:
+def _print(stopped: asyncio.Event, received: Received) -> None:
     answer = "no answer" if received.status is None else str(received.status)
-    text = output.printable(received.text)
-    output.line(f"{received.id} {received.phone} {answer} ({output.printable(received.remark)}): {text}")
+    phone, text = received.phone or "?", output.printable(received.text)
+    try:
+        output.line(f"{received.id} {phone} {answer} ({output.printable(received.remark)}): {text}")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        stopped.set()  # whoever read our output has seen enough

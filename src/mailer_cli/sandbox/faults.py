@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from mailer_cli.errors import InvalidValueError
+
+_Kind = TypeVar("_Kind")
 
 
 class Fault(StrEnum):
@@ -16,6 +20,18 @@ class Fault(StrEnum):
     GARBAGE = "garbage"  # accepted, but the answer cannot be read
     HANG = "hang"  # accepted, but never answered
     RESET = "reset"  # accepted, but the connection is reset instead of an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What goes wrong with one request, if anything, and which kind of it."""
+
+    fault: Fault | None
+    pick: float
+
+    def one_of(self, kinds: Sequence[_Kind]) -> _Kind:
+        """Return the kind that was drawn."""
+        return kinds[int(self.pick * len(kinds))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +64,14 @@ class Faults:
             raise InvalidValueError("error-rate", "the rates add up to more than 1; lower one of them")
         if not 0 <= self.latency <= 3600:
             raise InvalidValueError("latency", "give seconds from 0 to 3600")
+        if self.retry_after is not None and not 0 <= self.retry_after < 10**9:
+            raise InvalidValueError("retry-after", "give seconds, 0 or more")
         if self.status is not None and not 200 <= self.status <= 599:
             raise InvalidValueError("status", f"{self.status} is no final HTTP status; give 200 to 599")
 
-    def draw(self, chance: random.Random) -> Fault | None:
-        """Return what goes wrong with the next request, if anything; the same series for the same seed."""
-        point = chance.random()
+    def draw(self, chance: random.Random) -> Draw:
+        """Return what goes wrong with the next request; the same series for the same seed."""
+        point, pick = chance.random(), chance.random()
         for fault, rate in (
             (Fault.ERROR, self.error_rate),
             (Fault.GARBAGE, self.garbage_rate),
@@ -61,6 +79,6 @@ class Faults:
             (Fault.RESET, self.reset_rate),
         ):
             if point < rate:
-                return fault
+                return Draw(fault, pick)
             point -= rate
-        return None
+        return Draw(None, pick)

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
+import errno
 import json
 import random
-import re
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
 from mailer_cli.errors import UnavailableError
-from mailer_cli.sandbox.faults import Fault, Faults
+from mailer_cli.sandbox.faults import Draw, Fault, Faults
 from mailer_cli.sandbox.ledger import Ledger
+from mailer_cli.sandbox.requests import Received, Request, authorised, read
 
 _ERRORS = (500, 502, 503, 504, 429)
-_GARBAGE = (b"<html><body>It works!</body></html>", b'{"code": 0, "mess', b"\xff\xfe\x00", b"", b"[]")
-_PHONE = re.compile(r"7[0-9]{10}")
+_OK = b'{"code": 0, "message": "OK"}'
+_HTML = b"<html><body>It works!</body></html>"
+_GARBAGE = (_HTML, b'{"code": 0, "mess', b'{"code": 0, "message": "\xff\xfe"}')
 _WITH_RETRY_AFTER = frozenset({429, 503})
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A request as it came in, and what was done with it; `status` is None where no answer was given."""
-
-    id: int
-    phone: int | None
-    text: str
-    status: int | None
-    authorised: bool
-    remark: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a request asks for, and what is wrong with it, if anything."""
-
-    id: int
-    fields: dict[str, Any]
-    authorised: bool
-    wrong: str | None
 
 
 class Sandbox:
@@ -65,7 +42,7 @@ class Sandbox:
         self._faults = faults or Faults()
         self._chance = random.Random(self._faults.seed)  # noqa: S311 - makes faults, protects nothing
         self._ledger = Ledger(ledger)
-        self._on_request = on_request or (lambda _: None)
+        self._on_request = on_request
         self._runner: web.AppRunner | None = None
         self.received = 0
         self.accepted = 0
@@ -76,15 +53,11 @@ class Sandbox:
         app.router.add_post(r"/{path:.*}", self._receive)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, backlog=1024)
         try:
-            await site.start()
+            await web.TCPSite(self._runner, self._host, self._port, backlog=1024).start()
         except OSError as error:
             await self.stop()
-            raise UnavailableError(
-                f"the sandbox cannot listen on {self._host}:{self._port}: {error.strerror};"
-                " try another --port"
-            ) from None
+            raise _cannot_listen(self._host, self._port, error) from None
         port = self._runner.addresses[0][1]
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{port}/send/"
@@ -97,80 +70,66 @@ class Sandbox:
         self._ledger.close()
 
     async def _receive(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        bearer = authorised(request.headers.get("Authorization", ""), self._token)
+        asked = read(request.path, body, authorised=bearer)
         self.received += 1
-        asked = _read(request.path, await request.read(), authorised=self._authorised(request))
-        fault = self._faults.draw(self._chance)
+        draw = self._faults.draw(self._chance)  # before any waiting: the n-th request gets the n-th draw
         if self._faults.latency:
             await asyncio.sleep(self._faults.latency)
-        if self._token is not None and not asked.authorised:
-            return self._refuse(asked, 401, "the token is not accepted")
-        if asked.wrong is not None:
-            return self._refuse(asked, 400, asked.wrong)
-        if self._faults.status is not None and not 200 <= self._faults.status <= 299:
-            return self._refuse(asked, self._faults.status, "as told by --status")
-        if fault is Fault.ERROR:
-            return self._refuse(asked, self._chance.choice(_ERRORS), "an error on purpose")
+        if refusal := self._refusal(asked, draw):
+            return self._refuse(asked, *refusal)
+        try:
+            self._ledger.write(asked)
+        except OSError as error:
+            return self._refuse(asked, 500, f"the ledger cannot be written: {error.strerror}")
         self.accepted += 1
-        fields = asked.fields
-        self._ledger.write(asked.id, fields["phone"], fields["text"], authorised=asked.authorised)
-        return await self._accept(request, asked, fault)
+        return await self._accept(request, asked, draw)
 
-    async def _accept(self, request: web.Request, asked: _Asked, fault: Fault | None) -> web.StreamResponse:
-        if fault is Fault.GARBAGE:
-            self._tell(asked, 200, "accepted, garbage answered")
-            return web.Response(body=self._chance.choice(_GARBAGE), content_type="text/html")
-        if fault is Fault.HANG:
-            self._tell(asked, None, "accepted, never answered")
-            await asyncio.sleep(3600)
-        elif fault is Fault.RESET:
-            self._tell(asked, None, "accepted, connection reset")
-            _reset(request)
-            return web.Response()
-        status = self._faults.status or 200
-        self._tell(asked, status, "accepted")
-        return web.json_response({"code": 0, "message": "OK"}, status=status)
+    def _refusal(self, asked: Request, draw: Draw) -> tuple[int, str] | None:
+        forced = self._faults.status
+        if forced is not None and not 200 <= forced <= 299:
+            return forced, "as told by --status"
+        if self._token is not None and not asked.authorised:
+            return 401, "the token is not accepted"
+        if asked.wrong is not None:
+            return 400, asked.wrong
+        if draw.fault is Fault.ERROR:
+            return draw.one_of(_ERRORS), "an error on purpose"
+        return None
 
-    def _refuse(self, asked: _Asked, status: int, reason: str) -> web.Response:
+    def _refuse(self, asked: Request, status: int, reason: str) -> web.Response:
         self._tell(asked, status, reason)
         headers = {}
         if self._faults.retry_after is not None and status in _WITH_RETRY_AFTER:
             headers["Retry-After"] = str(self._faults.retry_after)
-        return web.json_response({"code": status, "message": reason}, status=status, headers=headers)
+        body = json.dumps({"code": status, "message": reason}).encode()
+        return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
-    def _tell(self, asked: _Asked, status: int | None, remark: str) -> None:
-        phone, text = asked.fields.get("phone"), asked.fields.get("text", "")
-        self._on_request(Received(asked.id, phone, str(text), status, asked.authorised, remark))
+    async def _accept(self, request: web.Request, asked: Request, draw: Draw) -> web.StreamResponse:
+        if draw.fault is Fault.GARBAGE:
+            garbage = draw.one_of(_GARBAGE)
+            self._tell(asked, 200, "accepted, garbage answered", accepted=True)
+            kind = "text/html" if garbage is _HTML else "application/json"
+            return web.Response(body=garbage, content_type=kind)
+        if draw.fault is Fault.HANG:
+            self._tell(asked, None, "accepted, never answered", accepted=True)
+            while request.transport is not None:  # until the client gives up
+                await asyncio.sleep(0.05)
+            return web.Response()
+        if draw.fault is Fault.RESET:
+            self._tell(asked, None, "accepted, connection reset", accepted=True)
+            _reset(request)
+            return web.Response()
+        status = self._faults.status or 200
+        self._tell(asked, status, "accepted", accepted=True)
+        return web.Response(body=_OK, status=status, content_type="application/json")
 
-    def _authorised(self, request: web.Request) -> bool:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not given:
-            return False
-        return self._token is None or hmac.compare_digest(given.strip().encode(), self._token.encode())
-
-
-def _read(path: str, body: bytes, *, authorised: bool) -> _Asked:
-    number = path.rpartition("/")[2]
-    message_id = int(number) if number.isascii() and number.isdigit() and len(number) < 20 else 0
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        return _Asked(message_id, {}, authorised, "the body is not JSON")
-    if not isinstance(fields, dict):
-        return _Asked(message_id, {}, authorised, "the body is not a JSON object")
-    return _Asked(message_id, fields, authorised, _fault_of(message_id, fields))
-
-
-def _fault_of(message_id: int, fields: dict[str, Any]) -> str | None:
-    number, phone, text = fields.get("id"), fields.get("phone"), fields.get("text")
-    if not 0 < message_id < 2**63:
-        return "the path does not end in a message id"
-    if type(number) is not int or number != message_id:
-        return "id is not the message id of the path"
-    if type(phone) is not int or not _PHONE.fullmatch(str(phone)):
-        return "phone is not an integer of the form 7XXXXXXXXXX"
-    if not isinstance(text, str) or not text:
-        return "text is not a string, or empty"
-    return None
+    def _tell(self, asked: Request, status: int | None, remark: str, *, accepted: bool = False) -> None:
+        if self._on_request is not None:
+            self._on_request(
+                Received(asked.id, asked.phone, asked.text, status, asked.authorised, accepted, remark)
+            )
 
 
 def _reset(request: web.Request) -> None:
@@ -182,3 +141,11 @@ def _reset(request: web.Request) -> None:
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> UnavailableError:
+    if error.errno == errno.EADDRINUSE:
+        return UnavailableError(f"port {port} of {host} is in use; choose another with --port, or 0 for any")
+    if error.errno == errno.EACCES:
+        return UnavailableError(f"port {port} needs privileges; choose one above 1023 with --port")
+    return UnavailableError(f"the sandbox cannot listen on {host}, port {port}: {error.strerror}; see --host")

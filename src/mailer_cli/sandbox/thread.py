@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from mailer_cli.sandbox.faults import Faults
+from mailer_cli.sandbox.requests import Received
 from mailer_cli.sandbox.server import Sandbox
 
 
@@ -16,9 +18,14 @@ class SandboxThread:
     """Runs a sandbox on a free port of 127.0.0.1 while the `with` block lasts."""
 
     def __init__(
-        self, *, token: str | None = None, ledger: Path | None = None, faults: Faults | None = None
+        self,
+        *,
+        token: str | None = None,
+        ledger: Path | None = None,
+        faults: Faults | None = None,
+        on_request: Callable[[Received], None] | None = None,
     ) -> None:
-        self._sandbox = Sandbox(token=token, ledger=ledger, faults=faults)
+        self._sandbox = Sandbox(token=token, ledger=ledger, faults=faults, on_request=on_request)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="sandbox", daemon=True)
         self._started = threading.Event()

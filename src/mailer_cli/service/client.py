@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 import ssl
+from contextlib import aclosing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,26 +21,33 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from mailer_cli.errors import ConfigurationError
-from mailer_cli.service.answers import BODY_LIMIT, InDoubt, Later, Outcome, Refused, judge, printable
+from mailer_cli.service.answers import judge
+from mailer_cli.service.configuration import checked_token, checked_url, trusted
+from mailer_cli.service.connector import Connector, SpokeFirstError
+from mailer_cli.service.outcomes import InDoubt, Later, Outcome, Refused
+from mailer_cli.service.texts import Secrets, printable
 
-# No connection was made: refused, no such host, no TLS, no answer to the handshake.
-_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
+
+# Nothing was written: refused, no such host, no TLS, no handshake in time, unusable before it was used.
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, SpokeFirstError)
 
 
 class MessageService:
     """Posts messages, one request each, never repeated by anything below.
 
-    At most `connections` may be under way at once; one takes `timeout` seconds at the most, in all.
+    At most `connections` are to be under way at once; one takes `timeout` seconds at the most, in all.
+    No proxy, password or cookie is taken from the environment: the token goes to one place only.
     """
 
     def __init__(
         self, url: str, token: str, *, connections: int, timeout: float, ca_file: Path | None = None
     ) -> None:
-        self._url = _checked_url(url)
+        self._url = checked_url(url)
+        self._token = checked_token(token)
         self._headers = httpx.Headers(
             {
-                "Authorization": f"Bearer {_checked_token(token)}",
+                "Authorization": f"Bearer {token}",
                 "Content-Type": "application/json",
                 "Accept": "application/json",
                 "Accept-Encoding": "identity",
@@ -46,13 +56,18 @@ class MessageService:
         )
         self._connections = connections
         self._timeout = timeout
-        self._verify = _trust(ca_file)
+        self._trusted = trusted(ca_file)
+        # Half the time is for connecting, so that a connection made too late is known not to have been made.
+        self._extensions = {"timeout": {"pool": timeout / 2, "connect": timeout / 2, "read": timeout}}
         self._transport: AiohttpTransport | None = None
-        # A connection that takes longer than this was certainly not made in time to send anything.
-        self._extensions = {"timeout": {"connect": timeout / 2, "read": timeout, "pool": timeout / 2}}
 
     async def __aenter__(self) -> Self:
-        self._transport = AiohttpTransport(verify=self._verify, client=self._session, trust_env=False)
+        session = aiohttp.ClientSession(
+            connector=Connector(limit=self._connections, ssl=self._trusted),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+        self._transport = AiohttpTransport(verify=self._trusted, client=session, trust_env=False)
         return self
 
     async def __aexit__(
@@ -67,95 +82,66 @@ class MessageService:
 
     async def send(self, message_id: int, phone: str, text: str) -> Outcome:
         """Post one message and say what came of it; raises nothing but CancelledError."""
+        assert self._transport is not None, "used outside `async with`"  # noqa: S101 - a bug of the caller
+        try:
+            request = self._request(message_id, phone, text)
+        except ValueError:
+            return Refused(None, "not sent: the phone is not a number")
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        try:
+            async with asyncio.timeout_at(deadline):
+                response = await self._transport.handle_async_request(request)
+        except TimeoutError:
+            return InDoubt(None, f"no answer within {self._timeout:g} s")
+        except Exception as error:  # noqa: BLE001 - whatever a transport may raise, the message has an outcome
+            return _explain(error)
+        # The status alone decides most cases: it is not forgotten if the rest is cut off.
+        body = await _read(response, deadline)
+        return judge(response.status_code, response.headers, body, Secrets(self._token, phone))
+
+    def _request(self, message_id: int, phone: str, text: str) -> httpx.Request:
         content = json.dumps({"id": message_id, "phone": int(phone), "text": text}).encode()
         request = httpx.Request(
             "POST",
             f"{self._url}{message_id}",
             headers=self._headers,
-            content=content,
+            stream=httpx.ByteStream(content),
             extensions=self._extensions,
         )
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await self._post(request)
-        except TimeoutError:
-            return InDoubt(None, f"no answer within {self._timeout:g} s")
-        except Exception as error:  # noqa: BLE001 - whatever a transport may raise, the message has an outcome
-            return _explain(error)
-
-    async def _post(self, request: httpx.Request) -> Outcome:
-        assert self._transport is not None  # noqa: S101 - used within `async with`
-        response = await self._transport.handle_async_request(request)
-        try:
-            return judge(response.status_code, dict(response.headers), await _body(response))
-        finally:
-            await response.aclose()
-
-    def _session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=self._connections, ssl=self._verify)
-        # No cookies, no proxies and no passwords from the environment: the token goes to one place only.
-        return aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
-        )
+        request.read()
+        return request
 
 
-async def _body(response: httpx.Response) -> bytes | None:
-    """Read an answer as it is on the wire, up to the limit; None if it is longer."""
-    body = b""
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            return None
-    return body
+async def _read(response: httpx.Response, deadline: float) -> bytes | None:
+    """Read an answer as it is on the wire; None if it is too long, is cut off, or does not end in time."""
+    body = bytearray()
+    with suppress(Exception):
+        async with asyncio.timeout_at(deadline), aclosing(response):
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > BODY_LIMIT:
+                    return None
+            return bytes(body)
+    return None
 
 
-def _explain(error: BaseException) -> Outcome:
+def _explain(error: Exception) -> Outcome:
+    """Say what it means that there was no answer at all."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, _NOT_SENT):
             return Later(None, printable(f"not sent: {_reason(cause)}"))
-        if isinstance(cause, (httpx.UnsupportedProtocol, aiohttp.InvalidURL)):
-            return Refused(None, "not sent: the address of the service cannot be used")
         cause = cause.__cause__
     root = error.__cause__ or error
-    return InDoubt(None, printable(f"connection lost: {type(root).__name__}"))
+    return InDoubt(None, f"no readable answer: {type(root).__name__}")
 
 
 def _reason(error: BaseException) -> str:
-    os_error = getattr(error, "os_error", None)
-    if os_error is not None and os_error.strerror:
-        return str(os_error.strerror)
-    return "timed out connecting" if isinstance(error, aiohttp.ConnectionTimeoutError) else str(error)
-
-
-def _checked_url(text: str) -> str:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in {"http", "https"} or not url.host or url.fragment or url.query:
-        raise ConfigurationError(
-            "MESSAGE_SERVICE_URL must be an address such as https://service.example/v1/send/"
-        )
-    if url.userinfo:
-        raise ConfigurationError(
-            "MESSAGE_SERVICE_URL must not hold a password; the token goes into JWT_TOKEN"
-        )
-    return text if text.endswith("/") else f"{text}/"
-
-
-def _checked_token(token: str) -> str:
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigurationError(
-            "JWT_TOKEN holds characters that a token cannot have (a line break, perhaps?); set it again"
-        )
-    return token
-
-
-def _trust(ca_file: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except (OSError, ssl.SSLError):
-        raise ConfigurationError(
-            f"MESSAGE_SERVICE_CA_FILE {ca_file} cannot be read as PEM certificates"
-        ) from None
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "no connection in time"
+    if isinstance(error, SpokeFirstError):
+        return "the service spoke before it was asked"
+    found = getattr(error, "os_error", None)
+    if isinstance(found, OSError) and found.errno and not isinstance(found, (ssl.SSLError, socket.gaierror)):
+        return os.strerror(found.errno)  # the text at hand is asyncio's, and holds the address
+    return str(getattr(found, "strerror", None) or found or type(error).__name__)
