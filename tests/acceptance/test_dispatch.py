@@ -12,6 +12,7 @@ import pytest
 
 from conftest import Mailer
 from mailer_cli.database import Connection
+from mailer_cli.dispatch import gate
 from mailer_cli.ids import message_id
 from mailer_cli.sandbox import Faults, SandboxThread, read_ledger
 
@@ -167,6 +168,7 @@ def test_a_service_that_is_down_leaves_messages_retrying_and_they_are_sent_later
     monkeypatch.setenv("MESSAGE_SERVICE_URL", "http://127.0.0.1:9/")
     monkeypatch.setenv("MAILER_RETRY_BASE", "0.01")
     monkeypatch.setenv("MAILER_MAX_ATTEMPTS", "100")
+    monkeypatch.setattr(gate, "BREAK_SECONDS", 0.1)
     assert mailer("dispatch", "--max-seconds", "1").code == 0
     row = report(mailer, mailing)
     assert row["retrying"] + row["waiting"] == 20

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from mailer_cli.cli import clients, database, demo, dispatch, mailings, messages, output, reports, sandbox
+from mailer_cli.cli import (
+    clients,
+    database,
+    demo,
+    dispatch,
+    holding,
+    mailings,
+    messages,
+    output,
+    reports,
+    sandbox,
+)
 
 app = typer.Typer(
     name="mailer",
@@ -19,6 +30,8 @@ app.command("demo")(demo.demo)
 app.add_typer(clients.app, name="client")
 app.add_typer(mailings.app, name="mailing")
 app.command("dispatch")(dispatch.dispatch)
+app.command("hold")(holding.hold)
+app.command("release")(holding.release)
 app.command("report")(reports.report)
 app.add_typer(messages.app, name="message")
 app.command("sandbox")(sandbox.sandbox)

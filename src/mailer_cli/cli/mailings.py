@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,6 +35,13 @@ MailingArgument = Annotated[
     int, typer.Argument(metavar="MAILING", min=1, max=MAX_MAILING_ID, help="The mailing's id.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+class Retriable(StrEnum):
+    """What may be tried again by hand."""
+
+    FAILED = "failed"
+    UNKNOWN = "unknown"
 
 
 @app.command()
@@ -295,6 +303,42 @@ def refresh(mailing: MailingArgument) -> None:
     )
 
 
+@app.command()
+def retry(
+    mailing: MailingArgument,
+    only: Annotated[
+        Retriable | None, typer.Option("--only", help="Only these; without it, failed ones.")
+    ] = None,
+    code: Annotated[
+        int | None,
+        typer.Option("--code", min=100, max=599, help="Only those answered with this status."),
+    ] = None,
+    yes: YesOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how many, and stop.")] = False,
+) -> None:
+    """Try messages again that have failed, or are in doubt, while their window is open.
+
+    A message in doubt may have reached its client: trying it again may send it twice.
+    """
+    from mailer_cli import decisions, mailings
+    from mailer_cli.cli import wiring
+    from mailer_cli.statuses import Status
+
+    statuses = [Status((only or Retriable.FAILED).value)]
+    with wiring.working() as (session, _):
+        _require_active(mailings.find(session, mailing))
+    with wiring.connected() as connection:
+        found = decisions.retry(connection, wiring.actor(), mailing, statuses, code=code, dry_run=True)
+        number = sum(found.values())
+        told = ", ".join(f"{count} {status.value}" for status, count in found.items())
+        if dry_run or not number:
+            output.say(f"mailing {mailing}: {told} would be tried again")
+            return
+        output.confirm(f"Try {told} of mailing {mailing} again?{_risk(only)}", yes=yes)
+        done = decisions.retry(connection, wiring.actor(), mailing, statuses, code=code)
+    output.say(f"mailing {mailing}: {sum(done.values())} messages are tried again by the next dispatch")
+
+
 def _checked(connection: Connection, plan: Plan) -> Preview:
     from mailer_cli import previews
 
@@ -312,6 +356,17 @@ def _row(connection: Connection, mailing: Mailing, *, drafted: int = 0) -> dict[
     row |= {"opens_at": total.opens_at, "closes_at": total.closes_at, "waiting": total.waiting}
     row |= {"audience": drafted if _is_draft(mailing) else total.audience}
     return row | total.by_status()
+
+
+def _require_active(mailing: Mailing) -> None:
+    if mailing.state not in {MailingState.ACTIVE, MailingState.PAUSED}:
+        raise MailerError(f"mailing {mailing.id} is {mailing.state}; nothing of it can be tried again")
+
+
+def _risk(only: Retriable | None) -> str:
+    if only is not Retriable.UNKNOWN:
+        return ""
+    return " They are in doubt: whoever got the message already would get it a second time."
 
 
 def _is_draft(mailing: Mailing) -> bool:

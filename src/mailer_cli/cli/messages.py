@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -44,6 +45,13 @@ LimitOption = Annotated[
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="All of them, on a terminal too.")]
 MessageArgument = Annotated[int, typer.Argument(min=1, max=_LARGEST_ID, help="The message's id.")]
+
+
+class Resolution(StrEnum):
+    """What may have become of a message in doubt."""
+
+    SENT = "sent"
+    FAILED = "failed"
 
 
 @app.command("list")
@@ -91,6 +99,20 @@ def show(message: MessageArgument, form: OutputOption = Format.TABLE) -> None:
         _show_sheet(detail, failures)
     else:
         output.item(_nested(detail, failures), form)
+
+
+@app.command()
+def resolve(
+    message: MessageArgument,
+    outcome: Annotated[Resolution, typer.Option("--as", help="What has become of it.")],
+) -> None:
+    """Settle a message in doubt, by what you found out about it."""
+    from mailer_cli import decisions
+    from mailer_cli.cli import wiring
+
+    with wiring.connected() as connection:
+        decisions.resolve(connection, wiring.actor(), message, Status(outcome.value))
+    output.say(f"message {message} is {outcome.value} now")
 
 
 def _default_limit(limit: int | None, *, everything: bool) -> int | None:

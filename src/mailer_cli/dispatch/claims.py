@@ -71,9 +71,12 @@ class Due:
     priority: int
 
 
-def due(connection: Connection, options: Options) -> list[Due]:
-    """Return where something can be claimed now; soonest end first, then priority."""
-    found = database.fetch(connection, "work_due", Due, margin=options.margin)
+def due(connection: Connection, run_id: int, options: Options, *, through: bool = False) -> list[Due]:
+    """Return where something can be claimed now; soonest end first, then priority.
+
+    `through` looks through a closed gate: what could be claimed if it were open.
+    """
+    found = database.fetch(connection, "work_due", Due, run_id=run_id, margin=options.margin, through=through)
     return sorted(found, key=lambda due: (due.closes_at, -due.priority))
 
 

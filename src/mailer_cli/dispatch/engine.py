@@ -18,7 +18,7 @@ from itertools import groupby
 
 from mailer_cli import database
 from mailer_cli.database import Connection, Dsn
-from mailer_cli.dispatch import claims, housekeeping
+from mailer_cli.dispatch import claims, gate, housekeeping
 from mailer_cli.dispatch.claim_retries import claim_due
 from mailer_cli.dispatch.claim_windows import claim_next
 from mailer_cli.dispatch.claims import Claim, Due, Item, Slice
@@ -28,7 +28,7 @@ from mailer_cli.dispatch.record import Result, Verdict, record, verdict
 from mailer_cli.dispatch.recover import recover
 from mailer_cli.errors import ExitCode
 from mailer_cli.ids import message_id
-from mailer_cli.service import InDoubt, MessageService, Outcome, TokenRejected
+from mailer_cli.service import Accepted, InDoubt, Later, MessageService, Outcome, Refused, TokenRejected
 
 FLUSH_SECONDS = 0.2
 FLUSH_RESULTS = 500
@@ -71,6 +71,8 @@ class Engine:
         self._in_flight: set[asyncio.Task[None] | None] = set()
         self.stopped_by: ExitCode | None = None
         self.token_error: str | None = None
+        self.answered = False  # the service took a message, or refused it for what it is
+        self._blocked = 0.0  # seconds the service asked everybody to wait
         self.lost: Exception | None = None  # the database did not come back
 
     async def run(self) -> None:
@@ -100,6 +102,8 @@ class Engine:
                     break
                 for claim in found:
                     await self._claimed.put(claim)
+                if found and self._options.probe:
+                    break
                 if not found:
                     await asyncio.sleep(BUSY_SECONDS)
         finally:
@@ -107,7 +111,7 @@ class Engine:
 
     def _claim_some(self, connection: Connection) -> list[Claim] | None:
         """Claim where it is most urgent; nothing if others hold all of it, None if nothing is due."""
-        work = claims.due(connection, self._options)
+        work = claims.due(connection, self._run_id, self._options)
         if not work:
             return None
         for due in self._shuffled(work):
@@ -205,10 +209,21 @@ class Engine:
             return InDoubt(None, "stopped by the operator before the service answered")
         finally:
             self._in_flight.discard(worker)
-        if isinstance(outcome, TokenRejected):
-            self.token_error = outcome.error
-            self._stop()
+        self._notice(outcome)
         return outcome
+
+    def _notice(self, outcome: Outcome) -> None:
+        """Draw from one answer what concerns all messages."""
+        match outcome:
+            case TokenRejected(error=error):
+                self.token_error = error
+                self._stop()
+                self._flush.set()
+            case Accepted() | Refused():
+                self.answered = True
+            case Later(whole_service=True, retry_after=float(seconds)):
+                self._blocked = max(self._blocked, seconds)
+                self._stop()
 
     # -- recording ----------------------------------------------------------------------------------
 
@@ -238,9 +253,22 @@ class Engine:
 
     def _write(self, connection: Connection, verdicts: list[Verdict], settled: list[Claim]) -> None:
         """Write results and forget settled claims; safe to repeat, each result is written once."""
+        if self.token_error is not None:
+            gate.reject_token(connection, self._run_id)
         record(connection, self._run_id, verdicts, self._summary)
+        self._tell_gate(connection, [v.result.outcome for v in verdicts if v.result.outcome is not None])
         claims.delete(connection, self._run_id, settled)
         database.execute(connection, "run_beat", run_id=self._run_id, **self._summary.counts())
+
+    def _tell_gate(self, connection: Connection, outcomes: list[Outcome]) -> None:
+        """Let every host know how the service does; a probe's result is told by whoever probes."""
+        blocked, self._blocked = self._blocked, 0.0
+        if blocked:
+            gate.block(connection, blocked, "the service asked to wait")
+        failures = [each for each in outcomes if isinstance(each, (Later, InDoubt))]
+        if outcomes and not self._options.probe:
+            reason = failures[-1].error if failures else ""
+            gate.tally(connection, self._run_id, len(outcomes), len(failures), reason)
 
     def _last_resort(self) -> float:
         """Until when to insist on writing down what is known: a lost result is a message in doubt."""

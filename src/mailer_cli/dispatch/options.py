@@ -23,6 +23,7 @@ class Options:
     retry_base: float = 30.0
     retry_cap: float = 3600.0
     deduplicates: bool = False  # the service recognises a repeated message id
+    probe: bool = False  # send one message, to see whether the service takes any
 
     @property
     def margin(self) -> float:
@@ -37,7 +38,7 @@ class Options:
     @property
     def batch(self) -> int:
         """Clients per claim: enough to keep the requests going, few enough to hand on quickly."""
-        return min(500, max(50, 4 * self.concurrency))
+        return 1 if self.probe else min(500, max(50, 4 * self.concurrency))
 
 
 @dataclass(slots=True)

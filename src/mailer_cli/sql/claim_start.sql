@@ -1,5 +1,6 @@
 -- Intent, heartbeat, fence and end check in one commit: only what this returns may be sent. It refuses
--- when the lease has lapsed, the window is about to close, sending is held, or the mailing was paused,
+-- when the lease has lapsed, the window is about to close, sending is held or the service not to be asked
+-- (but by the run that probes it with one message), or the mailing was paused,
 -- cancelled or edited since it was claimed. It may be repeated after a lost reply: only its owner moves it.
 UPDATE claim
 SET started = %(upto)s, lease_until = now() + make_interval(secs => %(lease)s)
@@ -13,5 +14,13 @@ WHERE shard = %(shard)s
       SELECT FROM mailing m
       WHERE m.id = claim.mailing_id AND m.version = claim.mailing_version AND m.state = 'active'
   )
-  AND NOT EXISTS (SELECT FROM service WHERE held_at IS NOT NULL)
+  AND NOT EXISTS (
+      SELECT FROM service
+      WHERE held_at IS NOT NULL
+         OR blocked_until > now()
+         OR (
+             (token_rejected_at IS NOT NULL OR broken_at IS NOT NULL)
+             AND probe_run_id IS DISTINCT FROM %(run_id)s
+         )
+  )
 RETURNING now() AS now, extract(epoch FROM not_after - now())::float8 AS seconds_left

@@ -10,7 +10,6 @@ WITH first AS MATERIALIZED (
       AND w.sendable_from <= now()
       AND w.sendable_until > now() + make_interval(secs => %(margin)s)
       AND m.state = 'active'
-      AND NOT EXISTS (SELECT FROM service WHERE held_at IS NOT NULL)
     ORDER BY w.closes_at, m.priority DESC, w.mailing_id
     LIMIT 1
     FOR UPDATE OF w SKIP LOCKED

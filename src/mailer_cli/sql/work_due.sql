@@ -1,8 +1,17 @@
 -- What a dispatcher could claim now, a row per shard and kind, so that idle costs a few index probes.
--- Nothing is due while sending is held. A retry is as urgent as the window it belongs to.
+-- Nothing is due while sending is held, or the service is not to be asked, unless that is looked through.
+-- A retry is as urgent as the window it belongs to.
 WITH shard AS (
     SELECT generate_series(0, 15) AS shard
-    WHERE NOT EXISTS (SELECT FROM service WHERE held_at IS NOT NULL)
+    WHERE %(through)s OR NOT EXISTS (
+        SELECT FROM service
+        WHERE held_at IS NOT NULL
+           OR blocked_until > now()
+           OR (
+               (token_rejected_at IS NOT NULL OR broken_at IS NOT NULL)
+               AND probe_run_id IS DISTINCT FROM %(run_id)s
+           )
+    )
 )
 SELECT shard.shard, 'window' AS kind, w.closes_at, w.priority
 FROM shard CROSS JOIN LATERAL (

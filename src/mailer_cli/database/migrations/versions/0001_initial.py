@@ -183,6 +183,16 @@ CREATE TABLE service (
     blocked_until TIMESTAMP WITH TIME ZONE,
     block_reason TEXT,
     token_rejected_at TIMESTAMP WITH TIME ZONE,
+    broken_at TIMESTAMP WITH TIME ZONE,
+    break_reason TEXT,
+    breaks INTEGER DEFAULT '0' NOT NULL,
+    tally_since TIMESTAMP WITH TIME ZONE,
+    tally_total INTEGER DEFAULT '0' NOT NULL,
+    tally_errors INTEGER DEFAULT '0' NOT NULL,
+    probe_after TIMESTAMP WITH TIME ZONE,
+    probe_run_id BIGINT,
+    probe_until TIMESTAMP WITH TIME ZONE,
+    home TEXT,
     PRIMARY KEY (id),
     CONSTRAINT service_one_row CHECK (id = 1)
 );

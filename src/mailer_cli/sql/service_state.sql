@@ -1,0 +1,17 @@
+-- What stands between due messages and the service; read before anything is sent. `wait` is how many seconds
+-- nothing may be sent for; where it is 0 and the gate is closed, one dispatcher may probe with one message.
+SELECT held_at IS NOT NULL AS held,
+       hold_reason,
+       token_rejected_at IS NOT NULL AS token_rejected,
+       broken_at IS NOT NULL AS broken,
+       greatest(
+           0,
+           extract(epoch FROM blocked_until - now()),
+           extract(epoch FROM CASE WHEN broken_at IS NOT NULL THEN probe_after END - now()),
+           extract(epoch FROM CASE WHEN broken_at IS NOT NULL OR token_rejected_at IS NOT NULL THEN probe_until END - now())
+       )::float8 AS wait,
+       home,
+       (SELECT system_identifier::text FROM pg_control_system())
+           || '/' || (SELECT oid::text FROM pg_database WHERE datname = current_database()) AS here
+FROM service
+WHERE id = 1
