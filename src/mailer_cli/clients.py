@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -12,10 +11,12 @@ from sqlmodel import Session, col, select
 
 from mailer_cli import database, events, phones, windows
 from mailer_cli.database import Connection
-from mailer_cli.errors import ConflictError, InvalidValueError, NotFoundError
+from mailer_cli.errors import ConflictError, InvalidStateError, InvalidValueError, NotFoundError
 from mailer_cli.tables import Client
 
 TAG_LIMIT = 200  # characters
+REASON_LIMIT = 1_000
+_ID_DIGITS = 10  # the longest id has ten digits, the shortest phone eleven
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,17 @@ class Filter:
         }
 
 
-def find(session: Session, named: str) -> Client:
-    """Return the client with this phone or id, locked until the transaction ends."""
+def find(session: Session, named: str, *, lock: bool = True) -> Client:
+    """Return the client with this phone or id, removed or not, locked until the transaction ends."""
     text = named.strip()
-    if text.isascii() and text.isdigit() and len(text) < 11:
-        found = session.exec(select(Client).where(Client.id == int(text)).with_for_update()).first()
+    if text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS:
+        query = select(Client).where(Client.id == int(text))
+        found = session.exec(query.with_for_update(key_share=True) if lock else query).first()
     else:
-        found = _by_phone(session, phones.normalise(text))
+        found = _by_phone(session, phones.normalise(text), lock=lock)
     if found is None:
-        raise NotFoundError(f"no client {named!r}; see `mailer client list`")
+        hint = "; a phone has 11 digits, fewer are an id" if len(text) == _ID_DIGITS else ""
+        raise NotFoundError(f"no client {named!r}{hint}; see `mailer client list`")
     return found
 
 
@@ -61,24 +64,24 @@ def add(
 ) -> tuple[Client, bool]:
     """Add a client; return it, and whether it was removed once and is back under its old id.
 
-    `phone` is normalised and `timezone` canonical. Raises ConflictError if the phone is taken.
+    `phone` is normalised and `timezone` canonical. One who was muted comes back muted. Raises
+    ConflictError if the phone is taken.
     """
-    known = _by_phone(session, phone)
+    values = {
+        "operator_code": operator_code or phones.operator_code(phone),
+        "timezone": timezone,
+        "tag": checked_tag(tag),
+        "removed_at": None,
+    }
+    known = _by_phone(session, phone, lock=True)
     if known is not None and known.removed_at is None:
-        raise _taken(known)
+        raise _taken(known, f"client {known.id} already")
+    old = facts(known) if known else None
     client = known or Client(phone=phone, operator_code="", timezone="")
-    client.operator_code = operator_code or phones.operator_code(phone)
-    client.timezone, client.tag, client.removed_at = timezone, checked_tag(tag), None
-    session.add(client)
-    try:
-        session.flush()
-    except IntegrityError as error:
-        if "client_phone_key" not in str(error.orig):
-            raise
-        raise ConflictError(f"phone: {phone} was added by somebody else just now") from None
+    _store(session, client, values)
     session.refresh(client)
     action = "client restored" if known else "client added"
-    events.record(connection, actor, action, client_id=client.id, new=facts(client))
+    events.record(connection, actor, action, client_id=client.id, old=old, new=facts(client))
     if known:
         windows.reconsider(connection, [timezone])
     return client, known is not None
@@ -91,31 +94,17 @@ def update(
 
     Takes effect for every message that is not claimed yet.
     """
+    if client.removed_at is not None:
+        again = f"`mailer client add {client.phone}` brings them back"
+        raise InvalidStateError(f"client {client.id} was removed; {again}")
+    values = {name: checked_tag(value) if name == "tag" else value for name, value in changes.items()}
     old = facts(client)
-    if "tag" in changes:
-        changes["tag"] = checked_tag(changes["tag"])
-    for name, value in changes.items():
-        setattr(client, name, value)
-    new = facts(client)
-    if new == old:
+    new = {name: value for name, value in values.items() if old[name] != value}
+    if not new:
         return False
-    try:
-        session.flush()
-    except IntegrityError as error:
-        if "client_phone_key" not in str(error.orig):
-            raise
-        raise ConflictError(
-            f"phone: {new['phone']} belongs to another client; see `mailer client show`"
-        ) from None
-    changed = {name: value for name, value in new.items() if old[name] != value}
-    events.record(
-        connection,
-        actor,
-        "client updated",
-        client_id=client.id,
-        old={name: old[name] for name in changed},
-        new=changed,
-    )
+    _store(session, client, new)
+    before = {name: old[name] for name in new}
+    events.record(connection, actor, "client updated", client_id=client.id, old=before, new=new)
     windows.reconsider(connection, [client.timezone])
     return True
 
@@ -124,9 +113,9 @@ def mute(session: Session, connection: Connection, actor: str, client: Client, r
     """Send this client nothing until unmuted; False if muted already."""
     if client.muted_at is not None:
         return False
-    client.muted_at, client.mute_reason = datetime.now(UTC), reason
-    session.flush()
-    _set_to_now(connection, client, "client_mute")
+    reason = _checked_text("reason", reason, REASON_LIMIT)
+    database.execute(connection, "client_mute", client_id=client.id, reason=reason)
+    session.refresh(client)
     events.record(connection, actor, "client muted", client_id=client.id, new={"reason": reason})
     return True
 
@@ -147,9 +136,8 @@ def remove(session: Session, connection: Connection, actor: str, client: Client)
     """Take a client out of every audience; what was sent stays on record. False if removed already."""
     if client.removed_at is not None:
         return False
-    client.removed_at = datetime.now(UTC)
-    session.flush()
-    _set_to_now(connection, client, "client_remove")
+    database.execute(connection, "client_remove", client_id=client.id)
+    session.refresh(client)
     events.record(connection, actor, "client removed", client_id=client.id, old=facts(client))
     return True
 
@@ -174,14 +162,7 @@ def listed(connection: Connection, wanted: Filter, limit: int | None) -> Iterato
 
 def checked_tag(tag: str | None) -> str | None:
     """Return a tag without outer white space, None for an empty one; refuse what cannot be stored."""
-    if tag is None or not tag.strip():
-        return None
-    tag = tag.strip()
-    if "\x00" in tag:
-        raise InvalidValueError("tag", "holds a NUL character; leave it out")
-    if len(tag) > TAG_LIMIT:
-        raise InvalidValueError("tag", f"has {len(tag)} characters; {TAG_LIMIT} are the most")
-    return tag
+    return _checked_text("tag", tag, TAG_LIMIT)
 
 
 def facts(client: Client) -> dict[str, Any]:
@@ -194,17 +175,48 @@ def facts(client: Client) -> dict[str, Any]:
     }
 
 
-def _by_phone(session: Session, phone: str) -> Client | None:
-    return session.exec(select(Client).where(col(Client.phone) == phone).with_for_update()).first()
+def _checked_text(field: str, text: str | None, limit: int) -> str | None:
+    text = text.strip() if text else None
+    if not text:
+        return None
+    if "\x00" in text:
+        raise InvalidValueError(field, "it holds a NUL character; leave it out")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidValueError(field, "it holds bytes that are no text in the encoding in use")
+    if len(text) > limit:
+        raise InvalidValueError(field, f"it has {len(text)} characters; {limit} are the most")
+    return text
 
 
-def _taken(known: Client) -> ConflictError:
-    return ConflictError(
-        f"phone: {known.phone} belongs to client {known.id} already;"
-        f" `mailer client update {known.id}` changes it"
-    )
+def _by_phone(session: Session, phone: str, *, lock: bool) -> Client | None:
+    query = select(Client).where(col(Client.phone) == phone)
+    return session.exec(query.with_for_update(key_share=True) if lock else query).first()
 
 
-def _set_to_now(connection: Connection, client: Client, name: str) -> None:
-    # The database's clock, for it is compared with the instants at which audiences were frozen.
-    database.execute(connection, name, client_id=client.id)
+def _store(session: Session, client: Client, values: dict[str, Any]) -> None:
+    """Write the row now, behind a savepoint, so that whoever has the phone can still be named."""
+    phone, adding = values.get("phone", client.phone), client.id is None
+    try:
+        with session.begin_nested():
+            for name, value in values.items():
+                setattr(client, name, value)
+            session.add(client)
+    except IntegrityError as error:
+        owner = _by_phone(session, phone, lock=False) if _is_about_the_phone(error) else None
+        if owner is None:
+            raise
+        whose = f"client {owner.id} already" if adding else f"another client, {owner.id}"
+        raise _taken(owner, whose) from None
+
+
+def _is_about_the_phone(error: IntegrityError) -> bool:
+    diagnosis = getattr(error.orig, "diag", None)
+    return getattr(diagnosis, "constraint_name", None) == "client_phone_key"
+
+
+def _taken(owner: Client, whose: str) -> ConflictError:
+    if owner.removed_at is None:
+        way_out = f"`mailer client update {owner.id}` changes it"
+    else:
+        way_out = f"who was removed; `mailer client add {owner.phone}` brings them back"
+    return ConflictError(f"phone {owner.phone} belongs to {whose}; {way_out}")

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailer_cli.cli import output
+from mailer_cli.cli import client_import, client_options, output
+from mailer_cli.cli.client_options import OperatorsOption, TagsOption, ZonesOption
 from mailer_cli.cli.output import Format, OutputOption
-from mailer_cli.errors import ConfigurationError, ExitCode, InvalidValueError
+from mailer_cli.errors import InvalidValueError
 
 if TYPE_CHECKING:
-    from mailer_cli.client_import import Imported
     from mailer_cli.tables import Client
 
 app = typer.Typer(help="Clients: the people who may be written to.", no_args_is_help=True)
 
 KEYS = ("id", "phone", "operator_code", "tag", "timezone", "muted_at", "mute_reason", "created_at")
 _ON_A_TERMINAL = 50
+_PAGE = 5_000  # rows of a table laid out at once
 
 PhoneArgument = Annotated[str, typer.Argument(metavar="PHONE", help="The phone, as people write it.")]
 ClientArgument = Annotated[str, typer.Argument(metavar="PHONE|ID", help="The client's phone or id.")]
@@ -30,15 +30,6 @@ TagOption = Annotated[str | None, typer.Option("--tag", help="A free label; '' f
 CodeOption = Annotated[
     str | None,
     typer.Option("--operator-code", help="Three digits, if not those after the 7 (a ported number)."),
-]
-OperatorsOption = Annotated[
-    list[str] | None, typer.Option("--operator", help="With this operator code; repeatable, any of them.")
-]
-TagsOption = Annotated[
-    list[str] | None, typer.Option("--tag", help="With this tag; repeatable, any of them.")
-]
-ZonesOption = Annotated[
-    list[str] | None, typer.Option("--timezone", help="In this time zone; repeatable, any of them.")
 ]
 
 
@@ -50,13 +41,13 @@ def add(
     operator_code: CodeOption = None,
     form: OutputOption = Format.TABLE,
 ) -> None:
-    """Add a client."""
+    """Add a client; one who was removed comes back under the old id."""
     from mailer_cli import clients, localtime, phones, settings
     from mailer_cli.cli import wiring
 
     configured = settings.load()
     number = phones.normalise(phone)
-    zone = timezone or configured.mailer_default_timezone
+    zone = configured.mailer_default_timezone if timezone is None else timezone
     if zone is None:
         raise InvalidValueError("timezone", "it is missing; add --timezone, or set MAILER_DEFAULT_TIMEZONE")
     canonical = localtime.canonical_zone(zone)
@@ -65,11 +56,10 @@ def add(
         client, restored = clients.add(
             session, connection, wiring.actor(), phone=number, timezone=canonical, tag=tag, operator_code=code
         )
-        row = _row(client)
-    _say_normalised(phone, number)
-    output.item(row, form)
-    verb = "was removed once and is back" if restored else "was added"
-    output.say(f"client {row['id']} {verb}; next: `mailer mailing create`, or `mailer client list`")
+    done = "was removed once and is back" if restored else "was added"
+    muted = f", still muted: `mailer client unmute {client.id}`" if client.muted_at else ""
+    _show(client, form, given=phone)
+    output.say(f"client {client.id} {done}{muted}; next: `mailer mailing create`, or `mailer client list`")
 
 
 @app.command("list")
@@ -90,32 +80,35 @@ def list_clients(
 
     if everything and limit is not None:
         raise typer.BadParameter("--all and --limit contradict each other; give one of them")
-    cut = _ON_A_TERMINAL if limit is None and not everything and sys.stdout.isatty() else None
-    wanted = clients.Filter(operator or (), tag or (), timezone or (), muted=True if muted else None)
-    with wiring.connected() as connection:
-        with connection.transaction():
-            found = clients.listed(connection, wanted, limit or cut)
+    cut = limit or (None if everything or not sys.stdout.isatty() else _ON_A_TERMINAL)
+    wanted = client_options.wanted(operator, tag, timezone, muted=True if muted else None)
+    with wiring.connected() as connection, connection.transaction():
+        found = clients.listed(connection, wanted, cut and cut + 1)
+        for page in _pages(islice(found, cut), form):
             output.rows(
-                KEYS, found, form, empty="no such clients; add one with `mailer client add`", right=("id",)
+                KEYS, page, form, empty="no such clients; add one with `mailer client add`", right=("id",)
             )
-        if cut is not None and (total := clients.count(connection, wanted)) > cut:
-            output.say(f"{cut} of {total} clients; --all shows all of them")
+        if next(found, None) is not None:
+            output.say(
+                f"the first {cut}; there are more: --all shows them, `mailer client count` counts them"
+            )
 
 
 @app.command()
 def show(client: ClientArgument, form: OutputOption = Format.TABLE) -> None:
-    """Show one client."""
+    """Show one client, removed ones too."""
     from mailer_cli import clients
     from mailer_cli.cli import wiring
 
     with wiring.working() as (session, _):
-        output.item(_row(clients.find(session, client)), form)
+        found = clients.find(session, client, lock=False)
+    _show(found, form)
 
 
 @app.command()
 def update(
     client: ClientArgument,
-    phone: Annotated[str | None, typer.Option("--phone", help="The new phone.")] = None,
+    phone: Annotated[str | None, typer.Option("--phone", help="The new phone, and its code.")] = None,
     timezone: ZoneOption = None,
     tag: TagOption = None,
     operator_code: CodeOption = None,
@@ -140,17 +133,15 @@ def update(
     with wiring.working() as (session, connection):
         found = clients.find(session, client)
         changed = clients.update(session, connection, wiring.actor(), found, changes)
-        row = _row(found)
-    if phone is not None:
-        _say_normalised(phone, row["phone"])
-    output.item(row, form)
-    output.say(f"client {row['id']} {'was changed' if changed else 'was so already'}")
+    _show(found, form, given=phone)
+    output.say(f"client {found.id} {'was changed' if changed else 'was so already'}")
 
 
 @app.command()
 def mute(
     client: ClientArgument,
     reason: Annotated[str | None, typer.Option("--reason", help="Why, for the record.")] = None,
+    form: OutputOption = Format.TABLE,
 ) -> None:
     """Send a client nothing until unmuted."""
     from mailer_cli import clients
@@ -159,12 +150,13 @@ def mute(
     with wiring.working() as (session, connection):
         found = clients.find(session, client)
         done = clients.mute(session, connection, wiring.actor(), found, reason)
-        state = "is muted" if done else "was muted already"
-        output.say(f"client {found.id} {state}; undo: `mailer client unmute {found.id}`")
+    _show(found, form)
+    state = "is muted" if done else "was muted already, nothing was changed"
+    output.say(f"client {found.id} {state}; undo: `mailer client unmute {found.id}`")
 
 
 @app.command()
-def unmute(client: ClientArgument) -> None:
+def unmute(client: ClientArgument, form: OutputOption = Format.TABLE) -> None:
     """Let messages go to a client again."""
     from mailer_cli import clients
     from mailer_cli.cli import wiring
@@ -172,7 +164,8 @@ def unmute(client: ClientArgument) -> None:
     with wiring.working() as (session, connection):
         found = clients.find(session, client)
         done = clients.unmute(session, connection, wiring.actor(), found)
-        output.say(f"client {found.id} {'is no longer muted' if done else 'was not muted'}")
+    _show(found, form)
+    output.say(f"client {found.id} {'is no longer muted' if done else 'was not muted'}")
 
 
 @app.command()
@@ -180,20 +173,27 @@ def remove(
     client: ClientArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show who would be removed, and stop.")] = False,
+    form: OutputOption = Format.TABLE,
 ) -> None:
     """Remove a client: nothing more is sent to them. What was sent stays on record."""
     from mailer_cli import clients
     from mailer_cli.cli import wiring
 
-    with wiring.working() as (session, connection):
-        found = clients.find(session, client)
-        if dry_run:
-            output.say(f"client {found.id}, {found.phone}, would be removed")
-            return
+    with wiring.working() as (session, _):
+        found = clients.find(session, client, lock=False)
+    if dry_run:
+        _show(found, form)
+        state = "was removed already" if found.removed_at else "would be removed"
+        output.say(f"client {found.id} {state}; nothing was done: this was a dry run")
+        return
+    if found.removed_at is None:
         output.confirm(f"Remove client {found.id}, {found.phone}?", yes=yes)
+    with wiring.working() as (session, connection):
+        found = clients.find(session, str(found.id))
         done = clients.remove(session, connection, wiring.actor(), found)
-        state = "is removed; adding the phone again restores it" if done else "was removed already"
-        output.say(f"client {found.id} {state}")
+    _show(found, form)
+    state = "is removed; adding the phone again brings them back" if done else "was removed already"
+    output.say(f"client {found.id} {state}")
 
 
 @app.command()
@@ -208,101 +208,28 @@ def count(
     from mailer_cli import clients
     from mailer_cli.cli import wiring
 
-    wanted = clients.Filter(operator or (), tag or (), timezone or (), muted=muted)
+    wanted = client_options.wanted(operator, tag, timezone, muted=muted)
     with wiring.connected() as connection:
-        output.item({"clients": clients.count(connection, wanted)}, form)
+        number = clients.count(connection, wanted)
+    output.item({"clients": number}, form)
 
 
-@app.command("import")
-def import_file(
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="A CSV file with a header; - is stdin.")],
-    timezone: Annotated[
-        str | None, typer.Option("--timezone", help="For rows without one (MAILER_DEFAULT_TIMEZONE).")
-    ] = None,
-    rejects: Annotated[
-        Path | None, typer.Option("--rejects", help="Where rows that cannot be used go (FILE.rejects.csv).")
-    ] = None,
-    encoding: Annotated[str | None, typer.Option(help="utf-8 or cp1251, if it is mistaken.")] = None,
-    delimiter: Annotated[str | None, typer.Option(help="What separates columns, if it is mistaken.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")
-    ] = False,
-    form: OutputOption = Format.TABLE,
-) -> None:
-    """Add and change many clients from a CSV file, in one transaction.
-
-    Columns: phone, and perhaps timezone, tag, operator_code. Known phones take over what the file gives.
-    Rows that cannot be used go to the rejects file with the reason, and make the exit code 1.
-    """
-    from mailer_cli import localtime, settings
-    from mailer_cli.cli import wiring
-    from mailer_cli.client_file import ClientFile
-    from mailer_cli.client_import import Rejects, import_clients
-
-    configured = settings.load()
-    zone = timezone or configured.mailer_default_timezone
-    default = localtime.canonical_zone(zone) if zone else None
-    place = rejects or (Path("clients.rejects.csv") if file == "-" else Path(f"{file}.rejects.csv"))
-    with (
-        _opened(file) as (source, size),
-        wiring.connected(configured) as connection,
-        output.progress("importing", size) as bar,
-    ):
-        clients = ClientFile(source, encoding=encoding, delimiter=_tab(delimiter), default_timezone=default)
-        show = None if bar is None else (lambda _: bar.update(bar.task_ids[0], completed=_position(source)))
-        with Rejects(place, clients.header.columns) as kept:
-            done = import_clients(connection, wiring.actor(), clients, kept, dry_run=dry_run, progress=show)
-    _tell_imported(done, place, form, dry_run=dry_run)
+app.command("import")(client_import.import_file)
 
 
-def _tell_imported(done: Imported, place: Path, form: Format, *, dry_run: bool) -> None:
-    from dataclasses import asdict
-
-    output.item(asdict(done), form)
-    if dry_run:
-        output.say("nothing was changed: this was a dry run")
-    if done.rejected:
-        output.say(f"{done.rejected} rows were rejected; mend them in {place} and import that file")
-        raise typer.Exit(ExitCode.REFUSED)
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
-    if file == "-":
-        if sys.stdin.isatty():
-            output.say("reading from the terminal; end with Ctrl-D")
-        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as source:
-            yield source, None
+def _pages(found: Iterable[dict[str, Any]], form: Format) -> Iterator[Iterable[dict[str, Any]]]:
+    """All rows at once where they are written as they come; a table page by page, to be of any length."""
+    if form is not Format.TABLE:
+        yield found
         return
-    try:
-        with Path(file).open("rb", buffering=0) as source:
-            yield source, Path(file).stat().st_size
-    except OSError as error:
-        if error.filename != file:
-            raise
-        raise ConfigurationError(f"{file}: {error.strerror}") from None
+    rows = iter(found)
+    yield list(islice(rows, _PAGE))
+    for first in rows:
+        yield chain([first], islice(rows, _PAGE - 1))
 
 
-def _position(source: IO[bytes]) -> int:
-    try:
-        return source.tell()
-    except OSError:
-        return 0
-
-
-def _tab(delimiter: str | None) -> str | None:
-    if delimiter is None:
-        return None
-    delimiter = {"\\t": "\t", "tab": "\t"}.get(delimiter, delimiter)
-    if len(delimiter) != 1 or delimiter in '"\r\n':
-        raise InvalidValueError("delimiter", f"{delimiter!r} is not one character; use , ; or tab")
-    return delimiter
-
-
-def _row(client: Client) -> dict[str, Any]:
-    return {key: getattr(client, key) for key in (*KEYS, "removed_at")}
-
-
-def _say_normalised(given: str, phone: str) -> None:
-    if given != phone:
-        output.say(f"phone {given} is taken as {phone}")
+def _show(client: Client, form: Format, *, given: str | None = None) -> None:
+    """Write one client; tell it where a phone was given in another spelling."""
+    if given is not None and given != client.phone:
+        output.say(f"phone {given} is taken as {client.phone}")
+    output.item({key: getattr(client, key) for key in (*KEYS, "removed_at")}, form)

@@ -1,5 +1,5 @@
 -- Numbers that come again with other values: the first row counts, the others are named with it.
-SELECT line, phone, kept_line
+SELECT line, phone, operator_code, tag, timezone, kept_line
 FROM (
     SELECT line, phone, operator_code, tag, timezone,
            first_value(line) OVER each AS kept_line,

@@ -1,5 +1,6 @@
--- Known phones take over what the file gives, and nothing else; one that is so already is not touched.
--- A removed client is back under the old id. The zones are those in which windows must look again.
+-- Known phones take over what the file gives, and nothing else; one that is so already is not touched, so
+-- neither are those just inserted. Whoever was added while the insert waited is seen here. A removed client
+-- is back under the old id. The zones are those in which windows must look again.
 WITH given AS (
     SELECT DISTINCT ON (phone) phone, operator_code, tag, timezone
     FROM client_import
@@ -12,7 +13,7 @@ changed AS (
         timezone = coalesce(g.timezone, c.timezone),
         removed_at = NULL
     FROM given g
-    WHERE c.phone = g.phone
+    WHERE c.phone = g.phone COLLATE "default"
       AND (
           (%(operator_given)s AND c.operator_code <> g.operator_code)
           OR (%(tag_given)s AND c.tag IS DISTINCT FROM g.tag)
@@ -21,4 +22,4 @@ changed AS (
       )
     RETURNING c.timezone
 )
-SELECT count(*), array_agg(DISTINCT timezone) FROM changed
+SELECT count(*) AS number, coalesce(array_agg(DISTINCT timezone), '{}') AS zones FROM changed
