@@ -17,7 +17,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         app(args=None if argv is None else list(argv), prog_name="mailer")
     except SystemExit as ending:
         # Typer meets a closed pipe first and calls it a failure; whoever read us has seen enough (`| head`).
-        return ExitCode.DONE if isinstance(ending.__context__, BrokenPipeError) else _code(ending.code)
+        if isinstance(ending.__context__, BrokenPipeError):
+            return ExitCode.DONE
+        if isinstance(ending.__context__, KeyboardInterrupt):
+            return _told("interrupted; nothing was left half done", ExitCode.INTERRUPTED)
+        return _code(ending.code)
     except MailerError as error:
         return _told(str(error), error.exit_code)
     except KeyboardInterrupt:
