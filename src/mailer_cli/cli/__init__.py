@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Typer meets a closed pipe first and calls it a failure; whoever read us has seen enough (`| head`).
         if isinstance(ending.__context__, BrokenPipeError):
             return ExitCode.DONE
-        if isinstance(ending.__context__, KeyboardInterrupt):
+        if ending.code == ExitCode.INTERRUPTED:
             return _told("interrupted; nothing was left half done", ExitCode.INTERRUPTED)
         return _code(ending.code)
     except MailerError as error:
