@@ -51,6 +51,12 @@ class Settings(BaseSettings):
     mailer_lease: Annotated[float, Field(ge=2, le=3600)] = Field(
         60.0, description="seconds after which a silent dispatcher's claim is taken over"
     )
+    mailer_rate_per_second: Annotated[float, Field(gt=0, le=100_000)] | None = Field(
+        None, description="messages a second at the most, of all hosts together"
+    )
+    mailer_rate_per_day: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="messages a day (of UTC) at the most, of all hosts together"
+    )
     mailer_max_attempts: int = Field(5, ge=1, le=100, description="requests per message before it has failed")
     mailer_retry_base: Seconds = Field(30.0, description="seconds before the first retry; doubled each time")
     mailer_retry_cap: Seconds = Field(3600.0, description="seconds between retries at the most")

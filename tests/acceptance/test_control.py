@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import factories
-from conftest import Mailer
-from mailer_cli.database import Connection
+from conftest import CONFIGURED, Mailer
+from mailer_cli.database import Connection, Dsn
 from mailer_cli.dispatch import gate
 from mailer_cli.ids import message_id
 from mailer_cli.sandbox import Faults, SandboxThread, read_ledger
@@ -231,3 +235,57 @@ def test_what_became_of_a_message_in_doubt_can_be_told(
     assert mailer("message", "resolve", first, "--as", "lost").code == 2
     assert json.loads(mailer("message", "show", first, "-o", "json").out)["status"] == "sent"
     assert service.received == 0
+
+
+def starts(ledger: Path) -> list[float]:
+    return sorted(datetime.fromisoformat(entry["time"]).timestamp() for entry in read_ledger(ledger))
+
+
+@pytest.mark.usefixtures("service")
+def test_no_second_sees_more_than_the_rate_and_hardly_less(
+    mailer: Mailer, connection: Connection, ledger: Path
+) -> None:
+    a_due_mailing(connection, 150)
+    assert mailer("dispatch", "--rate", "40").code == 0
+    times = starts(ledger)
+    assert len(times) == 150
+    # Any window of a second; a few milliseconds are the wire's, not ours.
+    assert all(later - earlier > 0.98 for earlier, later in zip(times, times[40:], strict=False))
+    assert 150 / (times[-1] - times[0]) > 0.95 * 40
+
+
+def test_several_dispatchers_share_one_rate(
+    dsn: Dsn, connection: Connection, ledger: Path, tmp_path: Path
+) -> None:
+    a_due_mailing(connection, 150)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(CONFIGURED)}
+    with SandboxThread(ledger=ledger) as sandbox:
+        env = kept | {
+            "HOME": str(tmp_path),
+            "DATABASE_URL": dsn.address,
+            "MESSAGE_SERVICE_URL": sandbox.url,
+            "JWT_TOKEN": "t",
+            "MAILER_RATE_PER_SECOND": "40",
+        }
+        command = [sys.executable, "-m", "mailer_cli", "dispatch"]
+        running = [subprocess.Popen(command, env=env, cwd=tmp_path) for _ in range(3)]
+        assert [process.wait(timeout=60) for process in running] == [0, 0, 0]
+    times = starts(ledger)
+    assert len(times) == 150
+    assert all(later - earlier > 0.95 for earlier, later in zip(times, times[40:], strict=False))
+
+
+@pytest.mark.usefixtures("service")
+def test_the_days_quota_is_exact_and_the_report_says_until_when(
+    mailer: Mailer, connection: Connection, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_due_mailing(connection)
+    monkeypatch.setenv("MAILER_RATE_PER_DAY", "25")
+    for _ in range(2):
+        assert mailer("dispatch", "--max-seconds", "5").code == 0
+        assert len(read_ledger(ledger)) == 25
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%d")
+    assert f"sending waits until {tomorrow} 00:00Z: the quota of 25 messages a day" in mailer("report").err
+    connection.execute("UPDATE service SET quota_day = quota_day - 1, blocked_until = NULL")
+    mailer("dispatch", "--max-seconds", "5")
+    assert len(read_ledger(ledger)) == 50

@@ -24,6 +24,10 @@ def dispatch(
     concurrency: Annotated[
         int | None, typer.Option(min=1, max=5000, help="Requests under way at once (MAILER_CONCURRENCY).")
     ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Messages a second, of all hosts together (MAILER_RATE_PER_SECOND)."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent and why; send and change nothing.")
     ] = False,
@@ -42,7 +46,7 @@ def dispatch(
         return
     if at is not None:
         raise typer.BadParameter("--at goes with --dry-run: nothing is ever sent at a made-up time")
-    _send(max_seconds, concurrency)
+    _send(max_seconds, concurrency, rate)
 
 
 def _show(at: str | None, form: Format) -> None:
@@ -59,13 +63,13 @@ def _show(at: str | None, form: Format) -> None:
     )
 
 
-def _send(max_seconds: float, concurrency: int | None) -> None:
+def _send(max_seconds: float, concurrency: int | None, rate: float | None) -> None:
     from mailer_cli import settings
     from mailer_cli.cli import wiring
     from mailer_cli.dispatch import dispatch as tick
 
     configured = settings.load()
-    options = engine_options(configured, max_seconds, concurrency)
+    options = engine_options(configured, max_seconds, concurrency, rate)
     with wiring.ready(configured) as (dsn, _):
         pass
     with output.progress("sending") as bar:
@@ -76,7 +80,10 @@ def _send(max_seconds: float, concurrency: int | None) -> None:
 
 
 def engine_options(
-    configured: Settings, max_seconds: float = 55.0, concurrency: int | None = None
+    configured: Settings,
+    max_seconds: float = 55.0,
+    concurrency: int | None = None,
+    rate: float | None = None,
 ) -> Options:
     """Return how to dispatch: the command line's wishes before the settings'."""
     from mailer_cli.dispatch import Options
@@ -90,6 +97,8 @@ def engine_options(
         retry_base=configured.mailer_retry_base,
         retry_cap=configured.mailer_retry_cap,
         deduplicates=configured.message_service_deduplicates,
+        rate_per_second=rate or configured.mailer_rate_per_second,
+        rate_per_day=configured.mailer_rate_per_day,
     )
 
 

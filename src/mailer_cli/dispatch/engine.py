@@ -32,10 +32,11 @@ from mailer_cli.service import Accepted, InDoubt, Later, MessageService, Outcome
 
 FLUSH_SECONDS = 0.2
 FLUSH_RESULTS = 500
+PUNCTUAL = 0.1  # seconds before its turn a slice is started
 BUSY_SECONDS = 0.05  # until we look again for what other dispatchers hold just now
 PATIENCE = 20.0  # seconds after the deadline in which results are still offered to a lost database
 
-Started = tuple[Slice, Item]
+Started = tuple[Slice, Item, float]  # and when, on this host's clock, its turn comes
 
 
 class Engine:
@@ -148,10 +149,11 @@ class Engine:
                 self._ready.put_nowait(None)
 
     async def _start_claim(self, link: Link, claim: Claim) -> None:
-        size = max(1, min(250, self._options.concurrency // 2))
+        size = self._options.slice
         while claim.left:
             await self._room(size)
-            if not await self._start_slice(link, claim, min(size, claim.left)):
+            number, turn = await self._reserve(link, min(size, claim.left))
+            if not number or not await self._start_slice(link, claim, number, turn):
                 await asyncio.to_thread(
                     link.run,
                     lambda db: claims.hand_back(db, self._run_id, claim),
@@ -159,7 +161,22 @@ class Engine:
                 )
         self._note_settled(claim)
 
-    async def _start_slice(self, link: Link, claim: Claim, number: int) -> bool:
+    async def _reserve(self, link: Link, number: int) -> tuple[int, float]:
+        """Reserve places where there is a rate; return how many, and when, on this host's clock."""
+        if not self._options.limited or self._over():
+            return number, 0.0
+        before = clock()
+        places = await asyncio.to_thread(
+            link.run,
+            lambda db: gate.reserve(db, number, self._options.spacing, self._options.rate_per_day),
+            give_up=self._deadline,
+        )
+        turn = clock() + places.seconds if places.seconds else before
+        while places.number and clock() < turn - PUNCTUAL and not self._over():
+            await asyncio.sleep(min(turn - PUNCTUAL - clock(), BUSY_SECONDS))
+        return (0 if self._over() else places.number), turn
+
+    async def _start_slice(self, link: Link, claim: Claim, number: int, turn: float) -> bool:
         if self._over():
             return False
         # Counted first: the claim must not look settled while its last slice is being started.
@@ -172,8 +189,8 @@ class Engine:
         if started is None:
             claim.unrecorded -= number
             return False
-        for item in started.items:
-            self._ready.put_nowait((started, item))
+        for place, item in enumerate(started.items):
+            self._ready.put_nowait((started, item, turn + place * self._options.spacing))
         return True
 
     async def _room(self, size: int) -> None:
@@ -187,7 +204,9 @@ class Engine:
     async def _work(self) -> None:
         while (started := await self._ready.get()) is not None:
             self._low.set()
-            piece, item = started
+            piece, item, turn = started
+            while (early := turn - clock()) > 0 and not self._stopping:
+                await asyncio.sleep(min(early, BUSY_SECONDS))
             outcome = await self._send(piece, item)
             at = piece.started_at + timedelta(seconds=clock() - piece.clock_then)
             self._results.append(Result(piece.claim, item, at, outcome))

@@ -83,3 +83,26 @@ def tally(connection: Connection, run_id: int, total: int, errors: int, reason: 
     row = database.execute(connection, "service_tally", total=total, errors=errors).fetchone()
     if row and row[0] >= BREAK_MINIMUM and row[1] >= BREAK_SHARE * row[0]:
         shut(connection, run_id, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Places in the queue of all dispatchers: how many, and when the first one's turn comes."""
+
+    number: int
+    seconds: float
+    day_left: float  # seconds until the day's quota is new
+
+
+def reserve(connection: Connection, number: int, spacing: float, per_day: int | None) -> Places:
+    """Reserve up to `number` places, `spacing` seconds apart; none are left when the day's quota is used up.
+
+    Then everybody waits for the next day, and reports say so.
+    """
+    found = database.fetch_one(
+        connection, "service_reserve", Places, number=number, spacing=spacing, per_day=per_day
+    )
+    assert found is not None  # noqa: S101 - the first migration makes the row
+    if not found.number:
+        block(connection, found.day_left, f"the quota of {per_day} messages a day is used up")
+    return found

@@ -23,6 +23,8 @@ class Options:
     retry_base: float = 30.0
     retry_cap: float = 3600.0
     deduplicates: bool = False  # the service recognises a repeated message id
+    rate_per_second: float | None = None  # messages, of all dispatchers together
+    rate_per_day: int | None = None  # likewise, per day of UTC
     probe: bool = False  # send one message, to see whether the service takes any
 
     @property
@@ -34,6 +36,22 @@ class Options:
     def claim_lease(self) -> float:
         """The lease, never so short that a request could outlive it."""
         return max(self.lease, self.margin + 5)
+
+    @property
+    def limited(self) -> bool:
+        """Whether messages need a place in the queue that all dispatchers share."""
+        return self.rate_per_second is not None or self.rate_per_day is not None
+
+    @property
+    def spacing(self) -> float:
+        """Seconds between messages: a little more than the rate asks, for none leaves on the dot."""
+        return 0.0 if self.rate_per_second is None else 1 / (self.rate_per_second * 0.985)
+
+    @property
+    def slice(self) -> int:
+        """Messages started at once: those of a second at most, where there is a rate."""
+        size = max(1, min(250, self.concurrency // 2))
+        return size if self.rate_per_second is None else max(1, min(size, int(self.rate_per_second)))
 
     @property
     def batch(self) -> int:

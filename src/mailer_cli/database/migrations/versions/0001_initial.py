@@ -193,6 +193,9 @@ CREATE TABLE service (
     probe_run_id BIGINT,
     probe_until TIMESTAMP WITH TIME ZONE,
     home TEXT,
+    rate_next DOUBLE PRECISION DEFAULT '0' NOT NULL,
+    quota_day INTEGER DEFAULT '0' NOT NULL,
+    quota_used BIGINT DEFAULT 0 NOT NULL,
     PRIMARY KEY (id),
     CONSTRAINT service_one_row CHECK (id = 1)
 );
