@@ -56,7 +56,7 @@ def hints(standing: Health, mailings: Iterable[InDoubt]) -> Iterator[str]:
         yield f"sending is held since {_at(standing.held_at)}{who}{reason}; `mailer release` starts it again"
     if standing.token_rejected_at is not None:
         when = _at(standing.token_rejected_at)
-        yield f"the message service rejected the token at {when}; the next dispatch tries again with one message"
+        yield f"the message service rejected the token at {when}; the next run tries it with one message"
     if standing.blocked_until is not None:
         reason = f": {standing.block_reason}" if standing.block_reason else ""
         yield f"sending waits until {_at(standing.blocked_until)}{reason}"

@@ -533,7 +533,7 @@ def test_held_sending_a_rejected_token_and_a_busy_service_are_told(
     )
     assert mailer("report").err.splitlines() == [
         "sending is held since 2026-11-02 10:00Z by ann@host: wrong text; `mailer release` starts it again",
-        "the message service rejected the token at 2026-11-02 09:00Z; set JWT_TOKEN, or see `mailer doctor`",
+        "the message service rejected the token at 2026-11-02 09:00Z; the next run tries it with one message",
         "sending waits until 2100-01-01 00:00Z: 429",
     ]
 
