@@ -11,6 +11,9 @@ from mailer_cli.database import Connection
 from mailer_cli.mailings import Plan
 from mailer_cli.segments import Segments
 
+_LONG = 10  # segments; beyond that a text is probably not what it was meant to be
+_NAMED = 8  # zones in one remark; the rest are only counted
+
 
 @dataclass(frozen=True, slots=True)
 class ZonePreview:
@@ -22,9 +25,10 @@ class ZonePreview:
     local_end: datetime
     opens_at: datetime
     closes_at: datetime
-    late: int  # clients whose window is open already: sent at once
-    over: int  # clients whose window has closed already: never sent
+    late: int  # clients whose window is open already
+    over: int  # clients who get nothing: their window has closed already, or never opens
     note: str  # how a time that does not exist there, or exists twice, was read
+    at_once: bool  # what is late goes out now, and not when the allowed hours or days begin again
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Preview:
 
     zones: Sequence[ZonePreview]
     everybody: int
-    segments: Segments
+    segments: Segments | None  # None without a text
 
     @property
     def clients(self) -> int:
@@ -42,18 +46,18 @@ class Preview:
 
     @property
     def late(self) -> int:
-        """How many of them are sent to at once."""
+        """How many of them have a window that is open already."""
         return sum(zone.late for zone in self.zones)
+
+    @property
+    def later(self) -> int:
+        """How many of those are outside the allowed hours or days at this moment."""
+        return sum(zone.late for zone in self.zones if not zone.at_once)
 
     @property
     def over(self) -> int:
         """How many of them it is too late for."""
         return sum(zone.over for zone in self.zones)
-
-    @property
-    def never_opens(self) -> bool:
-        """Whether there is no zone in use in which it could ever be sent."""
-        return bool(self.zones) and all(zone.opens_at >= zone.closes_at for zone in self.zones)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,35 +78,76 @@ def preview(connection: Connection, plan: Plan) -> Preview:
     )
     everybody: int = database.fetch_value(connection, "preview_everybody")
     zones = [_zone(plan, each, now) for each in found]
-    return Preview(zones, everybody, segments.measure(plan.text))
+    return Preview(zones, everybody, segments.measure(plan.text) if plan.text else None)
 
 
-def remarks(preview: Preview) -> list[str]:
-    """Say in words what an operator should know before going ahead."""
-    size, clients = preview.segments, preview.clients
+def remarks(found: Preview, *, begun: bool = False) -> list[str]:
+    """Say in words what an operator should know before going ahead.
+
+    Of a mailing that has `begun` many are sent to already: then who is late is not for a preview to say.
+    """
+    told = [] if found.segments is None else _sizes(found.segments, found.clients)
+    if not found.everybody:
+        told.append("there are no clients yet; add some with `mailer client import`")
+    elif not found.clients:
+        told.append("the filter matches nobody; try it with `mailer client count`")
+    elif found.clients == found.everybody:
+        told.append(f"it goes to every client there is: {found.clients}")
+    return told if begun else told + _lateness(found)
+
+
+def notes(found: Preview) -> list[str]:
+    """Say which zones' clocks skip or repeat the start or the end, and how it was read there."""
+    by_note: dict[str, list[str]] = {}
+    for zone in found.zones:
+        if zone.note:
+            by_note.setdefault(zone.note, []).append(zone.zone)
+    return [f"{_named(zones)}: {note}" for note, zones in by_note.items()]
+
+
+def _lateness(found: Preview) -> list[str]:
+    told = []
+    if at_once := found.late - found.later:
+        told.append(f"{_clients(at_once)} would be sent to at once: the window is open already")
+    if found.later:
+        told.append(f"{_clients(found.later)} late, and waiting for the allowed hours or days to begin again")
+    if found.over:
+        told.append(f"{_clients(found.over)} would get nothing: the window is over, or never opens")
+    return told
+
+
+def _sizes(size: Segments, clients: int) -> list[str]:
+    total = size.count * clients
     told = [
-        f"{size.count} SMS segment{'s' if size.count != 1 else ''} in {size.encoding} ({size.units} units)"
-        f" x {clients} clients = {size.count * clients} segments"
+        f"{_number(size.count, 'SMS segment')} in {size.encoding} ({_number(size.units, 'unit')})"
+        f" x {_clients(clients)} = {_number(total, 'segment')}"
     ]
     if size.forced_by is not None:
         place = (size.forced_at or 0) + 1
         told.append(f"the first character that needs UCS-2 is {size.forced_by!r}, character {place}")
-    if not clients:
-        told.append("the filter matches nobody; try it with `mailer client count`")
-    elif clients == preview.everybody:
-        told.append(f"it goes to every client there is: {clients}")
-    if preview.late:
-        told.append(f"{preview.late} clients are sent to at once: their window is open already")
-    if preview.over:
-        told.append(f"{preview.over} clients get nothing: their window has closed already")
+    if size.count > _LONG:
+        told.append(f"that is a long text: every client gets {size.count} segments")
     return told
+
+
+def _clients(number: int) -> str:
+    return _number(number, "client")
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _named(zones: Sequence[str]) -> str:
+    rest = len(zones) - _NAMED
+    return ", ".join(zones[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _zone(plan: Plan, found: _Zone, now: datetime) -> ZonePreview:
     span = windows.span(plan.schedule, found.zone, now)
     clock = localtime.find_zone(found.zone)
     common = localtime.find_zone(plan.zone) if plan.zone else None
-    over = span.closes_at <= now
+    over = span.closes_at <= now or span.opens_at >= span.closes_at
     return ZonePreview(
         zone=found.zone,
         clients=found.clients,
@@ -113,6 +158,7 @@ def _zone(plan: Plan, found: _Zone, now: datetime) -> ZonePreview:
         late=found.clients if span.opens_at <= now and not over else 0,
         over=found.clients if over else 0,
         note=_note(plan, common or clock, span),
+        at_once=span.sendable_from <= now < span.sendable_until,
     )
 
 
@@ -125,7 +171,7 @@ def _local(wall: datetime, common: tzinfo | None, clock: tzinfo) -> datetime:
 
 def _note(plan: Plan, clock: tzinfo, span: windows.Span) -> str:
     told = [
-        f"{name}: {text}"
+        f"{name} {text}"
         for name, wall in (("start", plan.starts_at), ("end", plan.ends_at))
         if (text := localtime.reading(wall, clock).text)
     ]

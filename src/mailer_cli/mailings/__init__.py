@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,51 +11,47 @@ from sqlmodel import Session, select
 
 from mailer_cli import database, events, windows
 from mailer_cli.database import Connection
-from mailer_cli.errors import InvalidStateError, InvalidValueError, NotFoundError
+from mailer_cli.errors import InvalidStateError, NotFoundError
 from mailer_cli.ids import MAX_MAILING_ID, SHARDS
+from mailer_cli.mailings.plan import Plan, facts, plan_of, require_opens
 from mailer_cli.statuses import MailingState
 from mailer_cli.tables import Mailing
 
-TEXT_LIMIT = 10_000  # characters
+__all__ = [
+    "Outlook",
+    "Plan",
+    "cancel",
+    "cancellable",
+    "create",
+    "find",
+    "listed",
+    "outlook",
+    "pause",
+    "plan_of",
+    "refresh",
+    "require_opens",
+    "resume",
+    "update",
+]
+
 _OPEN = frozenset({MailingState.DRAFT, MailingState.ACTIVE, MailingState.PAUSED})
+_NEW_ONE = "make a new one with `mailer mailing create`"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What an operator decides about a mailing; hours and weekdays as their canonical text."""
+class Outlook:
+    """Zones that have a window, those where it is over, and when the next one opens."""
 
-    text: str
-    starts_at: datetime
-    ends_at: datetime
-    zone: str | None = None
-    hours: str | None = None
-    weekdays: str | None = None
-    operator_codes: Sequence[str] = ()
-    tags: Sequence[str] = ()
-    priority: int = 0
-
-    @property
-    def schedule(self) -> windows.Schedule:
-        """What of it decides the windows; id 0 stands for a mailing not made yet."""
-        return windows.Schedule(0, self.starts_at, self.ends_at, self.zone, self.hours, self.weekdays)
-
-    def checked(self) -> Plan:
-        """Return the plan; raise InvalidValueError for what can never be sent."""
-        if not self.text.strip():
-            raise InvalidValueError("text", "it is empty; write what is to be sent")
-        if "\x00" in self.text:
-            raise InvalidValueError("text", "it holds a NUL character; leave it out")
-        if len(self.text) > TEXT_LIMIT:
-            raise InvalidValueError("text", f"it has {len(self.text)} characters; {TEXT_LIMIT} are the most")
-        if self.starts_at >= self.ends_at:
-            raise InvalidValueError("end", "it is not after the start; give a later --end")
-        return self
+    zones: int
+    zones_over: int
+    next_opening: datetime | None
 
 
 def create(
     session: Session, connection: Connection, actor: str, plan: Plan, *, draft: bool = False
 ) -> Mailing:
     """Make a mailing and its windows; the engine does the rest as they open."""
+    require_opens(connection, plan)
     state = MailingState.DRAFT if draft else MailingState.ACTIVE
     values = asdict(plan.checked()) | {"operator_codes": list(plan.operator_codes), "tags": list(plan.tags)}
     mailing = Mailing(**values, state=state.value)
@@ -63,33 +59,35 @@ def create(
     session.flush()
     session.refresh(mailing)
     windows.derive(connection, [mailing.id or 0])
-    events.record(connection, actor, "mailing created", mailing_id=mailing.id, new=_facts(plan_of(mailing)))
+    events.record(connection, actor, "mailing created", mailing_id=mailing.id, new=facts(plan_of(mailing)))
     return mailing
 
 
-def find(session: Session, mailing_id: int) -> Mailing:
-    """Return one mailing, locked until the transaction ends; raise NotFoundError."""
+def find(session: Session, mailing_id: int, *, lock: bool = True) -> Mailing:
+    """Return one mailing, locked until the transaction ends if `lock`; raise NotFoundError."""
     found = None
     if 0 < mailing_id <= MAX_MAILING_ID:
-        found = session.exec(select(Mailing).where(Mailing.id == mailing_id).with_for_update()).first()
+        query = select(Mailing).where(Mailing.id == mailing_id)
+        # Not against new windows, which only point at the mailing: a tick does not wait for an edit.
+        found = session.exec(query.with_for_update(key_share=True) if lock else query).first()
     if found is None:
         raise NotFoundError(f"no mailing {mailing_id}; see `mailer mailing list`")
     return found
 
 
-def plan_of(mailing: Mailing) -> Plan:
-    """Return what was decided about a mailing."""
-    return Plan(
-        mailing.text,
-        mailing.starts_at,
-        mailing.ends_at,
-        mailing.zone,
-        mailing.hours,
-        mailing.weekdays,
-        tuple(mailing.operator_codes),
-        tuple(mailing.tags),
-        mailing.priority,
-    )
+def listed(connection: Connection, states: Collection[MailingState] | None) -> list[dict[str, Any]]:
+    """Return the mailings in these states, or all, newest first."""
+    from psycopg.rows import dict_row
+
+    names = None if states is None else [state.value for state in states]
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(database.statement("mailing_list"), {"states": names}).fetchall()
+
+
+def outlook(connection: Connection, mailing_id: int) -> Outlook:
+    """Return how far the clock has come with a mailing."""
+    found = database.fetch_one(connection, "mailing_windows", Outlook, mailing_id=mailing_id)
+    return found or Outlook(0, 0, None)
 
 
 def update(
@@ -102,17 +100,18 @@ def update(
     _require_unfinished(mailing)
     old = plan_of(mailing)
     new = replace(old, **changes).checked()
-    before, after = _facts(old), _facts(new)
+    before, after = facts(old), facts(new)
     changed = [name for name in after if after[name] != before[name]]
     if not changed:
         return []
+    require_opens(connection, new)
     for name in changed:
         value = getattr(new, name)
         setattr(mailing, name, list(value) if isinstance(value, tuple) else value)
     _bump(session, mailing)
     windows.derive(connection, [mailing.id or 0])
     if {"operator_codes", "tags"} & set(changed):
-        _each_shard(connection, "mailing_reconsider", mailing)
+        _reconsider(connection, mailing)
     events.record(
         connection,
         actor,
@@ -143,7 +142,7 @@ def resume(session: Session, connection: Connection, actor: str, mailing: Mailin
     if drafted:
         database.execute(connection, "mailing_activate", mailing_id=mailing.id)
         windows.derive(connection, [mailing.id or 0])
-    _each_shard(connection, "retry_wake", mailing)
+    _wake(connection, mailing)
     return True
 
 
@@ -152,22 +151,27 @@ def cancel(session: Session, connection: Connection, actor: str, mailing: Mailin
 
     Clients not reached get a cancelled message from the next tick on.
     """
-    if mailing.state == MailingState.CANCELLED:
+    if not cancellable(mailing):
         return False
-    _require(mailing, set(_OPEN), "cancelled")
     _become(session, connection, actor, mailing, MailingState.CANCELLED)
-    _each_shard(connection, "retry_wake", mailing)
+    _wake(connection, mailing)
     return True
 
 
-def refresh(session: Session, connection: Connection, actor: str, mailing: Mailing) -> int:
+def cancellable(mailing: Mailing) -> bool:
+    """Tell whether there is anything to cancel: False if it is cancelled already; raise if it is over."""
+    if mailing.state == MailingState.CANCELLED:
+        return False
+    _require(mailing, set(_OPEN), "cancelled")
+    return True
+
+
+def refresh(connection: Connection, actor: str, mailing: Mailing) -> int:
     """Admit clients who registered after their window had opened; return how many."""
     _require_unfinished(mailing)
-    session.flush()
-    admitted = 0
-    for shard in range(SHARDS):
-        admitted += database.fetch_value(connection, "mailing_newcomers", shard=shard, mailing_id=mailing.id)
-        database.execute(connection, "mailing_refresh", shard=shard, mailing_id=mailing.id)
+    windows.derive(connection, [mailing.id or 0])
+    last_client_id: int | None = database.fetch_value(connection, "mailing_last_client")
+    admitted = sum(_admit(connection, shard, mailing, last_client_id or 0) for shard in range(SHARDS))
     if admitted:
         events.record(
             connection, actor, "mailing refreshed", mailing_id=mailing.id, new={"admitted": admitted}
@@ -198,26 +202,42 @@ def _bump(session: Session, mailing: Mailing) -> None:
     session.flush()
 
 
-def _each_shard(connection: Connection, name: str, mailing: Mailing) -> None:
+def _wake(connection: Connection, mailing: Mailing) -> None:
     for shard in range(SHARDS):
-        database.execute(connection, name, shard=shard, mailing_ids=[mailing.id])
+        database.execute(connection, "retry_wake", shard=shard, mailing_ids=[mailing.id])
+
+
+def _reconsider(connection: Connection, mailing: Mailing) -> None:
+    for shard in range(SHARDS):
+        database.execute(connection, "mailing_lock", shard=shard, mailing_id=mailing.id)
+        database.execute(connection, "mailing_reconsider", shard=shard, mailing_id=mailing.id)
+
+
+def _admit(connection: Connection, shard: int, mailing: Mailing, last_client_id: int) -> int:
+    where = {"shard": shard, "mailing_id": mailing.id}
+    database.execute(connection, "mailing_lock", **where)
+    database.execute(connection, "mailing_open", **where)
+    found = database.execute(connection, "mailing_newcomers", last_client_id=last_client_id, **where)
+    newcomers: dict[str, int] = dict(found.fetchall())
+    if newcomers:
+        zones, numbers = list(newcomers), list(newcomers.values())
+        values = where | {"zones": zones, "newcomers": numbers, "last_client_id": last_client_id}
+        database.execute(connection, "mailing_refresh", **values)
+    return sum(newcomers.values())
 
 
 def _require(mailing: Mailing, states: set[MailingState], participle: str) -> None:
-    if mailing.state not in states:
-        raise InvalidStateError(f"mailing {mailing.id} is {mailing.state} and cannot be {participle}")
+    if mailing.state in states:
+        return
+    draft = mailing.state == MailingState.DRAFT
+    way_out = f"nothing of it is sent until `mailer mailing resume {mailing.id}`" if draft else _NEW_ONE
+    raise InvalidStateError(f"mailing {mailing.id} is {_noun(mailing)} and cannot be {participle}; {way_out}")
 
 
 def _require_unfinished(mailing: Mailing) -> None:
     if mailing.state not in _OPEN:
-        raise InvalidStateError(
-            f"mailing {mailing.id} is {mailing.state}; make a new one with `mailer mailing create`"
-        )
+        raise InvalidStateError(f"mailing {mailing.id} is {mailing.state}; {_NEW_ONE}")
 
 
-def _facts(plan: Plan) -> dict[str, Any]:
-    plain = replace(plan, operator_codes=tuple(plan.operator_codes), tags=tuple(plan.tags))
-    return {
-        name: value.isoformat(sep=" ") if isinstance(value, datetime) else value
-        for name, value in asdict(plain).items()
-    }
+def _noun(mailing: Mailing) -> str:
+    return "a draft" if mailing.state == MailingState.DRAFT else mailing.state
