@@ -93,6 +93,9 @@ class Engine:
     def _over(self) -> bool:
         return self._stopping or clock() >= self._deadline
 
+    def _has_time(self) -> bool:
+        return self.stopped_by is None and clock() < self._deadline
+
     # -- claiming -----------------------------------------------------------------------------------
 
     async def _claim(self, link: Link) -> None:
@@ -301,7 +304,8 @@ class Engine:
 
     async def _tend(self, link: Link) -> None:
         def tend(connection: Connection) -> None:
-            housekeeping.tend(connection, self._summary, lambda: not self._over())
+            # Also when the service takes nothing more: what is over is over.
+            housekeeping.tend(connection, self._summary, self._has_time)
 
         await asyncio.to_thread(link.run, tend, give_up=self._deadline)
 
