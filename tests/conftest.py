@@ -7,6 +7,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,14 +50,21 @@ def template(postgres: str) -> Iterator[str]:
         server.execute(f'DROP DATABASE "{name}"')
 
 
-@pytest.fixture
-def dsn(postgres: str, template: str) -> Iterator[Dsn]:
-    """A fresh, migrated database of this test's own."""
+@contextmanager
+def fresh_database(postgres: str, template: str) -> Iterator[Dsn]:
+    """A fresh, migrated database while the `with` block lasts."""
     name = f"mailer_test_{secrets.token_hex(6)}"
     with psycopg.connect(postgres, autocommit=True) as server:
         server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
         yield Dsn(make_conninfo(postgres, dbname=name))
         server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def dsn(postgres: str, template: str) -> Iterator[Dsn]:
+    """A fresh, migrated database of this test's own."""
+    with fresh_database(postgres, template) as made:
+        yield made
 
 
 @pytest.fixture
