@@ -11,6 +11,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
 
 class Cut(StrEnum):
     """Where a connection is cut."""
@@ -33,10 +35,10 @@ class _Pair:
 
 
 class Proxy:
-    """Listens on 127.0.0.1 while the `with` block lasts, and forwards to a server's unix socket."""
+    """Listens on 127.0.0.1 while the `with` block lasts, and forwards to the server at a libpq address."""
 
-    def __init__(self, socket: str) -> None:
-        self._socket = socket
+    def __init__(self, address: str) -> None:
+        self._server_address = address
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._pairs: set[_Pair] = set()
@@ -61,6 +63,11 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+    @property
+    def address(self) -> str:
+        """The libpq address that goes through the proxy."""
+        return make_conninfo(self._server_address, host="127.0.0.1", port=self.port, hostaddr="127.0.0.1")
 
     def silence(self, seconds: float) -> None:
         """Forward nothing for so long: the other side hangs, and nothing is refused or closed."""
@@ -102,7 +109,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            answers, server = await asyncio.open_unix_connection(self._socket)
+            answers, server = await self._connect()
         except OSError:  # the server is down
             writer.transport.abort()
             return
@@ -113,6 +120,13 @@ class Proxy:
         finally:
             self._pairs.discard(pair)
             pair.cut()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        parts = conninfo_to_dict(self._server_address)
+        host, port = str(parts["host"]), str(parts.get("port", 5432))
+        if host.startswith("/"):
+            return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        return await asyncio.open_connection(host, port)
 
     async def _ask(self, pair: _Pair, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
         with suppress(OSError):

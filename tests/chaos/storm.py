@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import psycopg
-from psycopg.conninfo import make_conninfo
 
 from chaos import oracle, points
 from chaos.dispatchers import ORDERLY, Dispatcher, Nursery, environment
@@ -69,8 +68,7 @@ class Storm:
         with ExitStack() as stack:
             self._dsn = Dsn(stack.enter_context(own_server(self._home)))
             schema.upgrade(self._dsn)
-            sockets = embedded.status(self._home / "pg").socket_dir
-            self._proxy = stack.enter_context(Proxy(str(sockets / ".s.PGSQL.5432")))
+            self._proxy = stack.enter_context(Proxy(self._dsn.address))
             faults = Faults(
                 latency=0.01,
                 error_rate=0.02,
@@ -87,7 +85,7 @@ class Storm:
             self._stack = stack.pop_all()
         self._env = environment(
             self._home,
-            make_conninfo(self._dsn.address, host="127.0.0.1", port=self._proxy.port),
+            self._proxy.address,
             self._service.url,
             MAILER_LEASE=str(LEASE),
             MESSAGE_SERVICE_DEDUPLICATES=str(self.plan.deduplicates).lower(),

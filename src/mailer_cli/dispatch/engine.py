@@ -22,7 +22,7 @@ from mailer_cli.dispatch import claims, gate, housekeeping
 from mailer_cli.dispatch.claim_retries import claim_due
 from mailer_cli.dispatch.claim_windows import claim_next
 from mailer_cli.dispatch.claims import Claim, Due, Item, Slice
-from mailer_cli.dispatch.link import LOST, Link
+from mailer_cli.dispatch.link import LOST, STUCK, Link
 from mailer_cli.dispatch.options import Options, Progress, Summary, clock
 from mailer_cli.dispatch.record import Result, Verdict, record, verdict
 from mailer_cli.dispatch.recover import recover
@@ -80,7 +80,7 @@ class Engine:
         """Send until nothing is due, the deadline passes or a signal comes."""
         with self._signals():
             async with self._service, asyncio.TaskGroup() as group:
-                tending = group.create_task(self._linked(self._tend))
+                tending = group.create_task(self._linked(self._tend, self._last_resort() - clock()))
                 recording = group.create_task(self._linked(self._record))
                 claiming = group.create_task(self._linked(self._claim))
                 starting = group.create_task(self._linked(self._start))
@@ -309,9 +309,9 @@ class Engine:
 
         await asyncio.to_thread(link.run, tend, give_up=self._deadline)
 
-    async def _linked(self, job: Callable[[Link], Awaitable[None]]) -> None:
+    async def _linked(self, job: Callable[[Link], Awaitable[None]], patience: float = STUCK) -> None:
         """Run one part with a connection of its own."""
-        link = Link(self._dsn)
+        link = Link(self._dsn, patience=patience)
         try:
             await self._guarded(job(link))
         finally:

@@ -1,0 +1,65 @@
+"""A dispatcher's connection comes back by itself: cut, refused, or hanging."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from chaos.proxy import Cut, Proxy
+from mailer_cli.database import Connection, Dsn
+from mailer_cli.dispatch.link import Link
+from mailer_cli.dispatch.options import clock
+
+
+class Job:
+    """Counts how often it was begun; its statement adds a client."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def __call__(self, connection: Connection) -> int:
+        self.begun += 1
+        with connection.transaction():
+            return connection.execute(
+                "INSERT INTO client (phone, operator_code, timezone) VALUES ('79160000001', '916', 'UTC')"
+                " ON CONFLICT DO NOTHING"
+            ).rowcount
+
+
+def test_a_job_that_hangs_is_cut_and_repeated_on_a_new_connection(dsn: Dsn, connection: Connection) -> None:
+    job = Job()
+    with Proxy(dsn.address) as proxy:
+        link = Link(Dsn(proxy.address), patience=0.3)
+        link.run(lambda db: db.execute("SELECT 1"), give_up=clock() + 5)
+        proxy.silence(0.8)
+        assert link.run(job, give_up=clock() + 10) == 1
+        link.close()
+    assert job.begun == 2
+    assert connection.execute("SELECT count(*) FROM client").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(("where", "done"), [(Cut.BEFORE_COMMIT, 1), (Cut.AFTER_COMMIT, 0)])
+def test_a_job_is_repeated_after_a_cut_around_its_commit(
+    dsn: Dsn, connection: Connection, where: Cut, done: int
+) -> None:
+    job = Job()
+    with Proxy(dsn.address) as proxy:
+        link = Link(Dsn(proxy.address))
+        proxy.cut_next(where)
+        assert link.run(job, give_up=clock() + 10) == done
+        link.close()
+    assert job.begun == 2
+    assert connection.execute("SELECT count(*) FROM client").fetchone() == (1,)
+
+
+def test_a_job_is_given_up_when_the_database_does_not_come_back(dsn: Dsn) -> None:
+    job = Job()
+    with Proxy(dsn.address) as proxy:
+        link = Link(Dsn(proxy.address))
+        link.run(lambda db: db.execute("SELECT 1"), give_up=clock() + 5)
+        proxy.cut_all()
+        proxy.silence(60)
+        with pytest.raises(psycopg.OperationalError):
+            link.run(job, give_up=clock())
+        link.close()
+    assert job.begun == 1
