@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -66,7 +68,8 @@ class Storm:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._dsn = Dsn(stack.enter_context(own_server(self._home)))
+            self._server, address = stack.enter_context(own_server())
+            self._dsn = Dsn(address)
             schema.upgrade(self._dsn)
             self._proxy = stack.enter_context(Proxy(self._dsn.address))
             faults = Faults(
@@ -260,12 +263,12 @@ class Storm:
 
     def _crash(self) -> None:
         """`pg_ctl -m immediate`, and start again."""
-        pid = embedded.status(self._home / "pg").pid
+        pid = embedded.status(self._server).pid
         assert pid is not None
         os.kill(pid, signal.SIGQUIT)
-        while embedded.status(self._home / "pg").running:
+        while embedded.status(self._server).running:
             time.sleep(0.02)
-        embedded.ensure(self._home / "pg")
+        embedded.ensure(self._server)
         self.faults["database server crashed"] += 1
 
     # -- what people do meanwhile -------------------------------------------------------------------
@@ -410,16 +413,15 @@ class Storm:
 
 
 @contextmanager
-def own_server(home: Path) -> Iterator[str]:
-    """A durable PostgreSQL of the test's own, which may crash."""
-    place = home / "pg"
-    for directory in (home, *home.parents[:2]):
-        directory.chmod(0o755)  # the server does not run as root
-    place.mkdir(mode=0o711)
+def own_server() -> Iterator[tuple[Path, str]]:
+    """A durable PostgreSQL of the test's own, which may crash: its directory and its address."""
+    place = Path(tempfile.mkdtemp(prefix="mailer-chaos-"))  # pytest's own are closed to others than root
+    place.chmod(0o711)
     try:
-        yield embedded.ensure(place)
+        yield place, embedded.ensure(place)
     finally:
         embedded.stop(place)
+        shutil.rmtree(place)
 
 
 @contextmanager

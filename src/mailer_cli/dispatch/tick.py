@@ -6,12 +6,15 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mailer_cli import database, windows
 from mailer_cli.database import Connection, Dsn
 from mailer_cli.dispatch import claims, gate, housekeeping, recover
+from mailer_cli.dispatch.claims import Due
+from mailer_cli.dispatch.link import LOST, STUCK, Link
 from mailer_cli.dispatch.options import Options, Progress, Summary, clock
 from mailer_cli.errors import MailerError, StoppedError, TokenRejectedError
 
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 Connect = Callable[[], "MessageService"]
 
 NAP = 0.5  # seconds between looks at a gate that is closed for now
+LAST_WORD = 5.0  # seconds in which a run that is over tries to say so
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -31,7 +37,7 @@ class Run:
 
     id: int
     dsn: Dsn
-    connection: Connection
+    link: Link
     connect: Connect
     options: Options
     summary: Summary
@@ -44,6 +50,14 @@ class Run:
         """Whether the time budget is used up."""
         return clock() >= self.deadline
 
+    def db(self, job: Callable[[Connection], T]) -> T:
+        """Do a job on the database; wait for one that went away until the time budget is used up."""
+        return self.link.run(job, give_up=self.deadline)
+
+    def due(self, *, through: bool = False) -> list[Due]:
+        """Return where something can be claimed now; `through` looks through a closed gate."""
+        return self.db(lambda db: claims.due(db, self.id, self.options, through=through))
+
 
 def dispatch(dsn: Dsn, connect: Connect, options: Options, progress: Progress | None = None) -> Summary:
     """Run one tick and return what it did.
@@ -54,9 +68,9 @@ def dispatch(dsn: Dsn, connect: Connect, options: Options, progress: Progress | 
     """
     summary = Summary()
     deadline = clock() + options.max_seconds
-    with database.connect(dsn) as connection:
-        gate.require_home(connection, gate.read(connection))
-        run = Run(_begin(connection), dsn, connection, connect, options, summary, deadline, progress)
+    with closing(Link(dsn)) as link:
+        run_id = link.run(_begin, give_up=clock())  # no database at the start: cron comes round again
+        run = Run(run_id, dsn, link, connect, options, summary, deadline, progress)
         ending = "failed"
         try:
             ending = _tick(run)
@@ -69,27 +83,40 @@ def dispatch(dsn: Dsn, connect: Connect, options: Options, progress: Progress | 
 
 
 def _tick(run: Run) -> str:
-    windows.derive(run.connection)
-    housekeeping.open_windows(run.connection, housekeeping.untended(run.connection))
+    run.db(windows.derive)
+    run.db(lambda db: housekeeping.open_windows(db, housekeeping.untended(db)))
     _recover(run)
     ending = _send(run)
     if not run.tended:
-        housekeeping.tend(run.connection, run.summary, lambda: not run.over)
-    housekeeping.finish_mailings(run.connection)
+        _tend(run)
+    run.db(housekeeping.finish_mailings)
     return ending
 
 
 def _recover(run: Run) -> None:
-    for due in claims.due(run.connection, run.id, run.options):
-        while due.kind == "lapsed" and not run.over:
-            if not recover.recover(run.connection, due.shard, run.options, run.summary):
-                break
+    for due in run.due():
+        if due.kind == "lapsed":
+            _recover_shard(run, due.shard)
+
+
+def _recover_shard(run: Run, shard: int) -> None:
+    def settle(connection: Connection) -> bool:
+        return recover.recover(connection, shard, run.options, run.summary)
+
+    while not run.over and run.db(settle):
+        pass
+
+
+def _tend(run: Run) -> None:
+    # What is over may be much: it may take the whole budget.
+    with closing(Link(run.dsn, patience=run.deadline - clock() + STUCK)) as link:
+        link.run(lambda db: housekeeping.tend(db, run.summary, lambda: not run.over), give_up=run.deadline)
 
 
 def _send(run: Run) -> str:
     """Send whatever the gate lets through, until nothing is due or the time is over; say how it ended."""
     while not run.over:
-        now = gate.read(run.connection)
+        now = run.db(gate.read)
         run.summary.held = now.held
         ending = "held" if now.held else _pass(run, now)
         if ending is not None:
@@ -99,7 +126,7 @@ def _send(run: Run) -> str:
 
 def _pass(run: Run, now: gate.Gate) -> str | None:
     """Do what the gate allows now; say how the run ends, None if there may be more to do."""
-    if not claims.due(run.connection, run.id, run.options, through=True):
+    if not run.due(through=True):
         return "done"
     if now.wait > 0:
         if clock() + now.wait >= run.deadline:
@@ -109,22 +136,22 @@ def _pass(run: Run, now: gate.Gate) -> str | None:
     if now.closed:
         return None if _probe(run) else "waiting for the service"
     _send_all(run, run.options)
-    after = gate.read(run.connection)
+    after = run.db(gate.read)
     return None if after.closed or after.wait > 0 or run.over else "done"
 
 
 def _probe(run: Run) -> bool:
     """Send one message through a closed gate; False if there is none to be sent."""
-    if not gate.try_probe(run.connection, run.id):
+    if not run.db(lambda db: gate.try_probe(db, run.id)):
         time.sleep(NAP)  # another dispatcher is at it
         return True
-    if not claims.due(run.connection, run.id, run.options):
+    if not run.due():
         return False
     engine = _send_all(run, replace(run.options, concurrency=1, probe=True))
     if engine.answered:
-        gate.open_again(run.connection, run.id)
+        run.db(lambda db: gate.open_again(db, run.id))
     else:
-        gate.shut(run.connection, run.id, "the probe did not get through")
+        run.db(lambda db: gate.shut(db, run.id, "the probe did not get through"))
     return True
 
 
@@ -146,13 +173,16 @@ def _send_all(run: Run, options: Options) -> Engine:
 
 
 def _begin(connection: Connection) -> int:
+    gate.require_home(connection, gate.read(connection))
     run_id: int = database.fetch_value(connection, "run_start", host=socket.gethostname(), pid=os.getpid())
     return run_id
 
 
 def _end(run: Run, ending: str) -> None:
-    if run.connection.closed or run.connection.broken:
-        return  # a run without an end is how the history shows a lost database
-    with run.connection.transaction():
-        database.execute(run.connection, "run_beat", run_id=run.id, **run.summary.counts())
-        database.execute(run.connection, "run_end", run_id=run.id, ending=ending)
+    def say(connection: Connection) -> None:
+        with connection.transaction():
+            database.execute(connection, "run_beat", run_id=run.id, **run.summary.counts())
+            database.execute(connection, "run_end", run_id=run.id, ending=ending)
+
+    with suppress(*LOST):  # a run without an end is how the history shows a lost database
+        run.link.run(say, give_up=clock() + LAST_WORD)
