@@ -29,7 +29,7 @@ def retry(
     a second time: that is the operator's to decide, and nobody else's.
     """
     done = dict.fromkeys(statuses, 0)
-    with connection.transaction(force_rollback=dry_run):
+    with database.transaction(connection, force_rollback=dry_run):
         for shard in range(SHARDS):
             for status in statuses:
                 done[status] += _retry_shard(connection, shard, mailing_id, status, code)
@@ -43,7 +43,7 @@ def resolve(connection: Connection, actor: str, message_id: int, status: Status)
     """Settle a message in doubt as sent or failed; raise if it is not in doubt."""
     mailing_id, client_id = mailing_and_client(message_id)
     shard = shard_of(client_id)
-    with connection.transaction():
+    with database.transaction(connection):
         found = database.execute(
             connection,
             "message_resolve",

@@ -130,7 +130,7 @@ def mailings(now: datetime) -> list[DemoMailing]:
 def prepare(connection: Connection) -> list[tuple[int, DemoMailing]]:
     """Add the clients, unless they are there, and three new mailings; return these with their ids."""
     people = list(clients())
-    with connection.transaction():
+    with database.transaction(connection):
         database.execute(
             connection,
             "demo_clients",

@@ -92,7 +92,7 @@ def derive(connection: Connection, mailing_ids: Collection[int] | None = None) -
     A window is made for every zone that clients are in. All in one transaction, so that the windows
     of shard 0, the only ones compared, speak for the other shards too.
     """
-    with connection.transaction():
+    with database.transaction(connection):
         schedules = database.fetch(connection, "mailing_schedules", Schedule, mailing_ids=_array(mailing_ids))
         if not schedules:
             return 0

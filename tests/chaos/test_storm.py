@@ -32,7 +32,8 @@ def test_in_a_short_storm_nothing_is_sent_twice_or_late_and_nobody_is_lost(tmp_p
 
 @pytest.mark.chaos
 def test_in_a_long_storm_of_ten_thousand_faults_likewise(tmp_path: Path) -> None:
-    storm = blow(Plan(SEED, seconds=LONG, crashes=max(1, int(LONG / 60))), tmp_path)
+    plan = Plan(SEED, seconds=LONG, mailing_every=5, crashes=max(1, int(LONG / 60)))
+    storm = blow(plan, tmp_path)
     assert storm.faults.total() >= 10 * LONG
 
 

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from chaos.proxy import Cut, Proxy
-from mailer_cli.database import Connection, Dsn
+from mailer_cli import database
+from mailer_cli.database import Connection, Dsn, statements
 from mailer_cli.dispatch.link import Link
 from mailer_cli.dispatch.options import clock
 
@@ -63,3 +64,30 @@ def test_a_job_is_given_up_when_the_database_does_not_come_back(dsn: Dsn) -> Non
             link.run(job, give_up=clock())
         link.close()
     assert job.begun == 1
+
+
+def test_who_sleeps_in_a_transaction_is_ended_and_begins_again_when_awake(
+    dsn: Dsn, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = statements.statement("transaction_guard").replace(b"10s", b"200ms")
+    monkeypatch.setattr(
+        statements,
+        "statement",
+        lambda name, read=statements.statement: guard if name == "transaction_guard" else read(name),
+    )
+    begun: list[int] = []
+
+    def sleepy(db: Connection) -> int:
+        with database.transaction(db):
+            db.execute("SELECT FROM service FOR UPDATE")
+            begun.append(1)
+            if len(begun) == 1:
+                # Asleep with a lock: others get it while we are, for the database has ended us.
+                connection.execute("SET lock_timeout = '5s'; SELECT FROM service FOR UPDATE")
+            return db.execute("UPDATE service SET hold_reason = 'awake'").rowcount
+
+    link = Link(dsn)
+    assert link.run(sleepy, give_up=clock() + 10) == 1
+    link.close()
+    assert len(begun) == 2
+    assert connection.execute("SELECT hold_reason FROM service").fetchone() == ("awake",)

@@ -1,6 +1,6 @@
 """PostgreSQL: connections, statements from `sql/`, the schema, the embedded default."""
 
-from mailer_cli.database.connections import Connection, Dsn, connect, session
+from mailer_cli.database.connections import Connection, Dsn, connect, session, transaction
 from mailer_cli.database.explain import explained
 from mailer_cli.database.statements import execute, fetch, fetch_one, fetch_value, statement
 
@@ -15,4 +15,5 @@ __all__ = [
     "fetch_value",
     "session",
     "statement",
+    "transaction",
 ]

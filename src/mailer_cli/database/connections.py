@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mailer_cli.database.explain import explained
+from mailer_cli.database.statements import execute
 
 if TYPE_CHECKING:
     import psycopg
@@ -31,7 +32,7 @@ class Dsn:
 def connect(dsn: Dsn, *, autocommit: bool = True) -> Connection:
     """Open a connection; raise UnavailableError or ConfigurationError that say why it cannot be had.
 
-    Transactions are explicit (`with connection.transaction()`). No prepared statements and no
+    Transactions are explicit (`with database.transaction(connection)`). No prepared statements and no
     session state: both break behind a transaction pooler.
     """
     import psycopg
@@ -49,6 +50,14 @@ def connect(dsn: Dsn, *, autocommit: bool = True) -> Connection:
 
 
 @contextmanager
+def transaction(connection: Connection, *, force_rollback: bool = False) -> Iterator[None]:
+    """Run the block in a transaction that the database ends if we fall silent in it."""
+    with connection.transaction(force_rollback=force_rollback):
+        execute(connection, "transaction_guard")
+        yield
+
+
+@contextmanager
 def session(dsn: Dsn) -> Iterator[tuple[Session, Connection]]:
     """One transaction for one-row work: a SQLModel session and the psycopg connection under it.
 
@@ -62,6 +71,7 @@ def session(dsn: Dsn) -> Iterator[tuple[Session, Connection]]:
     engine = create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=NullPool)
     try:
         with explained(), Session(engine, expire_on_commit=False) as work:
+            execute(connection, "transaction_guard")
             yield work, connection
             work.commit()
     finally:

@@ -20,6 +20,10 @@ _BY_SQLSTATE: dict[str, tuple[type[MailerError], str]] = {
     "42703": (SchemaError, "the database has an old mailer schema; run `mailer db upgrade`"),
     "53100": (UnavailableError, "the database's disk is full; make room, then run the command again"),
     "53300": (UnavailableError, "the database has no connection left; try again, or raise max_connections"),
+    "25P03": (
+        UnavailableError,
+        "this was asleep in the middle of its work, which the database undid; try again",
+    ),
     "25006": (UnavailableError, "the database is read-only (a standby?); check DATABASE_URL"),
 }
 

@@ -39,7 +39,7 @@ def claim_due(
     connection: Connection, run_id: int, shard: int, options: Options, summary: Summary
 ) -> list[Claim]:
     """Claim due retries of one shard in one short transaction: a claim per mailing and closing time."""
-    with connection.transaction():
+    with database.transaction(connection):
         found = database.fetch(connection, "retry_due", Retry, shard=shard, wanted=options.batch)
         margin = timedelta(seconds=options.margin)
         fates = [(retry, fate(retry, margin)) for retry in found]

@@ -16,7 +16,7 @@ def claim_next(
     connection: Connection, run_id: int, shard: int, options: Options, summary: Summary
 ) -> Claim | None:
     """Claim up to a batch of clients in one short transaction; None if nobody was left to claim."""
-    with connection.transaction():
+    with database.transaction(connection):
         windows = database.fetch(
             connection, "claim_windows", scan.Window, shard=shard, margin=options.margin, far=FAR
         )

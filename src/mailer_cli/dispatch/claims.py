@@ -127,7 +127,7 @@ def hand_back(connection: Connection, run_id: int, claim: Claim) -> None:
     """Give the unstarted rest of a claim to whoever comes next; nothing if it was taken over already."""
     rest = claim.items[claim.started :]
     kept = [item.client_id for item in claim.items[: claim.started]]
-    with connection.transaction():
+    with database.transaction(connection):
         ours = database.execute(
             connection,
             "claim_shrink",

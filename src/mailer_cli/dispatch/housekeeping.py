@@ -89,7 +89,7 @@ def _schedule(one: _Settled) -> windows.Schedule:
 
 
 def _open_shard(connection: Connection, shard: int, last_clients: dict[datetime, int | None]) -> None:
-    with connection.transaction():
+    with database.transaction(connection):
         found = database.fetch(connection, "windows_opening", _Opening, shard=shard)
         for instant in {window.frozen_by for window in found} - last_clients.keys():
             last_clients[instant] = database.fetch_value(connection, "client_last", before=instant)
@@ -119,7 +119,7 @@ def _count_shard(connection: Connection, shard: int) -> None:
 
 def _close_some(connection: Connection, shard: int, summary: Summary) -> bool:
     """Settle some clients of windows that are over, in one transaction; False when there are none left."""
-    with connection.transaction():
+    with database.transaction(connection):
         overdue = database.fetch(connection, "windows_overdue", scan.Window, shard=shard)
         written = 0
         sums = counters.Moves()

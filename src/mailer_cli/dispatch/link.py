@@ -18,7 +18,12 @@ from mailer_cli.errors import UnavailableError
 
 PAUSE = 0.2  # seconds between tries
 STUCK = 20.0  # seconds after which a job hangs: on a lost route, or a server that answers nobody
-LOST = (psycopg.OperationalError, psycopg.InterfaceError, UnavailableError)  # also a deadlock's victim
+LOST = (
+    psycopg.OperationalError,  # also a deadlock's victim
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,  # we were asleep; what we had begun is undone
+    UnavailableError,
+)
 
 T = TypeVar("T")
 

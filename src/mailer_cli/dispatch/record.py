@@ -92,7 +92,7 @@ def record(connection: Connection, run_id: int, verdicts: Iterable[Verdict], sum
 def _record_shard(
     connection: Connection, run_id: int, shard: int, verdicts: list[Verdict], summary: Summary
 ) -> None:
-    with connection.transaction():
+    with database.transaction(connection):
         rows = _update(connection, shard, verdicts)
         written = {(mailing_id, client_id) for mailing_id, client_id, _, _ in rows}
         retries = [

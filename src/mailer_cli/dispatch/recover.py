@@ -33,7 +33,7 @@ def recover(connection: Connection, shard: int, options: Options, summary: Summa
     What was never started is handed on. What was started and has no result may have reached the
     service: it becomes `unknown`, or is tried again under the same id where the service deduplicates.
     """
-    with connection.transaction():
+    with database.transaction(connection):
         lapsed = database.fetch_one(connection, "claim_lapsed", Lapsed, shard=shard)
         if lapsed is None:
             return False

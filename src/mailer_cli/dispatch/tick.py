@@ -180,7 +180,7 @@ def _begin(connection: Connection) -> int:
 
 def _end(run: Run, ending: str) -> None:
     def say(connection: Connection) -> None:
-        with connection.transaction():
+        with database.transaction(connection):
             database.execute(connection, "run_beat", run_id=run.id, **run.summary.counts())
             database.execute(connection, "run_end", run_id=run.id, ending=ending)
 
