@@ -35,7 +35,16 @@ from mailer_cli.dispatch import Options, dispatch, link
 from mailer_cli.dispatch.link import Link
 from mailer_cli.errors import MailerError
 from mailer_cli.ids import mailing_and_client, message_id
-from mailer_cli.service import Accepted, InDoubt, Later, MessageService, Outcome, Refused, TokenRejected
+from mailer_cli.service import (
+    Accepted,
+    InDoubt,
+    Later,
+    MessageService,
+    NotSent,
+    Outcome,
+    Refused,
+    TokenRejected,
+)
 from mailer_cli.statuses import Status
 
 ZONES = ("UTC", "Asia/Kolkata", "Asia/Vladivostok", "America/Los_Angeles")
@@ -103,7 +112,7 @@ class Service:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def send(self, number: int, phone: str, text: str) -> Outcome:
+    async def send(self, number: int, phone: str, text: str, still: Callable[[], bool]) -> Outcome:
         assert phone
         assert text
         if self._watch is not None and (wrong := self._watch(number)):
@@ -113,6 +122,8 @@ class Service:
             if self._left < 0:
                 during, self._during = self._during, None
                 await asyncio.to_thread(during)
+        if not still():
+            return NotSent()
         outcome, accepted = ANSWERS[next(self._script)]
         if accepted:
             self._ledger.accepted[number] += 1

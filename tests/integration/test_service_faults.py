@@ -22,7 +22,16 @@ from pathlib import Path
 import pytest
 
 import wire
-from mailer_cli.service import Accepted, InDoubt, Later, MessageService, Outcome, Refused, TokenRejected
+from mailer_cli.service import (
+    Accepted,
+    InDoubt,
+    Later,
+    MessageService,
+    NotSent,
+    Outcome,
+    Refused,
+    TokenRejected,
+)
 from wire import OK, Act, Wire, answer, close, hang, raw, reset
 
 TOKEN = "a-token-that-must-never-show"
@@ -82,7 +91,7 @@ def unanswering_url() -> Iterator[str]:
 
 
 def texts(outcomes: list[Outcome]) -> str:
-    return " ".join(each.error for each in outcomes if not isinstance(each, Accepted))
+    return " ".join(each.error for each in outcomes if not isinstance(each, (Accepted, NotSent)))
 
 
 # -- what is sent -----------------------------------------------------------------------------------
@@ -177,8 +186,8 @@ def test_each_status_is_answered_after_one_request(status: str, expected: type[O
     body = b"" if status.startswith("204") else OK
     with Wire(then=answer(status, body, keep=False)) as server:
         [outcome] = send(server.url)
-    assert isinstance(outcome, expected)
-    assert outcome.http_status == int(status[:3])
+    assert type(outcome) is expected
+    assert getattr(outcome, "http_status", None) == int(status[:3])
     assert len(server.requests) == 1
 
 
@@ -381,6 +390,41 @@ def test_being_cancelled_is_passed_on_and_the_service_is_usable_afterwards() -> 
     with Wire(hang) as server:
         assert using(server.url, work) == [Accepted(200)]
     assert [seen.target for seen in server.requests] == ["/send/1", "/send/2"]
+
+
+# -- too late ----------------------------------------------------------------------------------------
+
+
+def test_what_is_too_late_when_it_could_be_written_is_not_sent() -> None:
+    async def work(service: MessageService) -> list[Outcome]:
+        late = await service.send(1, PHONE, "Hello", lambda: False)
+        return [late, await service.send(2, PHONE, "Hello", lambda: True)]
+
+    with Wire() as server:
+        assert using(server.url, work) == [NotSent(), Accepted(200)]
+    assert [seen.target for seen in server.requests] == ["/send/2"]
+
+
+def test_the_question_is_asked_after_the_wait_for_a_connection() -> None:
+    asked: list[float] = []
+
+    async def work(service: MessageService) -> list[Outcome]:
+        began = asyncio.get_running_loop().time()
+
+        def still() -> bool:
+            asked.append(asyncio.get_running_loop().time() - began)
+            return False
+
+        first = asyncio.create_task(service.send(1, PHONE, "Hello"))
+        await asyncio.sleep(0)
+        second = await service.send(2, PHONE, "Hello", still)
+        return [await first, second]
+
+    with Wire(raw(b"", b"HTTP/1.1 200 OK\r\nContent-Length: 28\r\n\r\n" + OK, pause=0.3)) as server:
+        assert using(server.url, work, timeout=5) == [Accepted(200), NotSent()]
+    assert len(asked) == 1
+    assert asked[0] >= 0.3
+    assert [seen.target for seen in server.requests] == ["/send/1"]
 
 
 # -- no connection ----------------------------------------------------------------------------------

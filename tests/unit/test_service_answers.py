@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailer_cli.errors import ConfigurationError
-from mailer_cli.service import Accepted, InDoubt, Later, MessageService, Outcome, Refused, TokenRejected
+from mailer_cli.service import Accepted, Answer, InDoubt, Later, MessageService, Refused, TokenRejected
 from mailer_cli.service.answers import judge, retry_after
 from mailer_cli.service.texts import ERROR_LIMIT, Secrets, printable
 
@@ -23,7 +23,7 @@ SECRETS = Secrets(TOKEN, PHONE)
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-def error_of(outcome: Outcome) -> str:
+def error_of(outcome: Answer) -> str:
     assert not isinstance(outcome, Accepted)
     return outcome.error
 

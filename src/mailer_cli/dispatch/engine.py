@@ -28,10 +28,20 @@ from mailer_cli.dispatch.record import Result, Verdict, record, verdict
 from mailer_cli.dispatch.recover import recover
 from mailer_cli.errors import ExitCode
 from mailer_cli.ids import message_id
-from mailer_cli.service import Accepted, InDoubt, Later, MessageService, Outcome, Refused, TokenRejected
+from mailer_cli.service import (
+    Accepted,
+    InDoubt,
+    Later,
+    MessageService,
+    NotSent,
+    Outcome,
+    Refused,
+    TokenRejected,
+)
 
 FLUSH_SECONDS = 0.2
 FLUSH_RESULTS = 500
+OPEN_SECONDS = 1.0  # between looks for windows to open
 PUNCTUAL = 0.1  # seconds before its turn a slice is started
 BUSY_SECONDS = 0.05  # until we look again for what other dispatchers hold just now
 PATIENCE = 20.0  # seconds after the deadline in which results are still offered to a lost database
@@ -68,6 +78,7 @@ class Engine:
         self._settled: list[Claim] = []
         self._all_sent = False
         self._stopping = False
+        self._opened_at = clock()  # the tick has just done so
         self._workers: list[asyncio.Task[None]] = []
         self._in_flight: set[asyncio.Task[None] | None] = set()
         self.stopped_by: ExitCode | None = None
@@ -115,6 +126,7 @@ class Engine:
 
     def _claim_some(self, connection: Connection) -> list[Claim] | None:
         """Claim where it is most urgent; nothing if others hold all of it, None if nothing is due."""
+        self._open_windows(connection)
         work = claims.due(connection, self._run_id, self._options)
         if not work:
             return None
@@ -122,6 +134,12 @@ class Engine:
             if found := self._claim_from(connection, due):
                 return found
         return []
+
+    def _open_windows(self, connection: Connection) -> None:
+        """Let a mailing made, or begun, during a long run have its turn in it: it may be over by the next."""
+        if clock() - self._opened_at >= OPEN_SECONDS:
+            housekeeping.open_windows(connection, housekeeping.untended(connection))
+            self._opened_at = clock()
 
     def _shuffled(self, work: list[Due]) -> Iterator[Due]:
         """Among equals, each dispatcher goes its own way, so that they meet less often."""
@@ -216,15 +234,19 @@ class Engine:
             if len(self._results) >= FLUSH_RESULTS:
                 self._flush.set()
 
-    async def _send(self, piece: Slice, item: Item) -> Outcome | None:
-        """Post one started message; None if its time was over first, so that it certainly was not sent."""
-        if self._stopping or clock() >= piece.send_before:
-            return None
+    async def _send(self, piece: Slice, item: Item) -> Outcome:
+        """Post one started message, unless its time was over first."""
+
+        def still() -> bool:
+            return not self._stopping and clock() < piece.send_before
+
+        if not still():
+            return NotSent()
         number = message_id(piece.claim.mailing_id, item.client_id)
         worker = asyncio.current_task()
         try:
             self._in_flight.add(worker)
-            outcome = await self._service.send(number, item.phone, piece.claim.text)
+            outcome = await self._service.send(number, item.phone, piece.claim.text, still)
         except asyncio.CancelledError:
             if self.stopped_by is None:
                 raise
@@ -278,7 +300,7 @@ class Engine:
         if self.token_error is not None:
             gate.reject_token(connection, self._run_id)
         record(connection, self._run_id, verdicts, self._summary)
-        self._tell_gate(connection, [v.result.outcome for v in verdicts if v.result.outcome is not None])
+        self._tell_gate(connection, [v.result.outcome for v in verdicts])
         claims.delete(connection, self._run_id, settled)
         database.execute(connection, "run_beat", run_id=self._run_id, **self._summary.counts())
 
@@ -287,6 +309,7 @@ class Engine:
         blocked, self._blocked = self._blocked, 0.0
         if blocked:
             gate.block(connection, blocked, "the service asked to wait")
+        outcomes = [each for each in outcomes if not isinstance(each, NotSent)]
         failures = [each for each in outcomes if isinstance(each, (Later, InDoubt))]
         if outcomes and not self._options.probe:
             reason = failures[-1].error if failures else ""

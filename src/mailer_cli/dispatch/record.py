@@ -12,7 +12,7 @@ from mailer_cli.database import Connection
 from mailer_cli.dispatch import claims
 from mailer_cli.dispatch.claims import Claim, Item
 from mailer_cli.dispatch.options import Options, Summary
-from mailer_cli.service import Accepted, InDoubt, Later, Outcome, Refused, TokenRejected
+from mailer_cli.service import Accepted, InDoubt, Later, NotSent, Outcome, Refused, TokenRejected
 from mailer_cli.statuses import Status
 
 
@@ -23,7 +23,7 @@ class Result:
     claim: Claim
     item: Item
     at: datetime
-    outcome: Outcome | None  # None: its time was over before it was sent, so it was not
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def verdict(result: Result, options: Options, jitter: random.Random) -> Verdict:
     """Decide what an outcome means for its message."""
     outcome, attempt = result.outcome, result.item.attempts + 1
     match outcome:
-        case None:
+        case NotSent():
             return Verdict(result, Status.RETRYING, 0, None, None)
         case Accepted(http_status=code):
             return Verdict(result, Status.SENT, 1, code, None)

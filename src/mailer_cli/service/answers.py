@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from mailer_cli.service.outcomes import Accepted, InDoubt, Later, Outcome, Refused, TokenRejected
+from mailer_cli.service.outcomes import Accepted, Answer, InDoubt, Later, Refused, TokenRejected
 from mailer_cli.service.texts import Secrets, printable
 
 RETRY_AFTER_LIMIT = 86_400.0  # seconds
@@ -20,9 +20,7 @@ _EXCERPT = 120  # characters of an answer that are kept
 _NOTHING = Secrets()
 
 
-def judge(
-    status: int, headers: Mapping[str, str], body: bytes | None, secrets: Secrets = _NOTHING
-) -> Outcome:
+def judge(status: int, headers: Mapping[str, str], body: bytes | None, secrets: Secrets = _NOTHING) -> Answer:
     """Say what an answer means; `body` is None where its end was not seen.
 
     `headers` is asked for lower-case names. No error text holds a secret.
@@ -58,7 +56,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(max((until - now).total_seconds(), 0.0), RETRY_AFTER_LIMIT)
 
 
-def _judge_success(status: int, body: bytes | None, secrets: Secrets) -> Outcome:
+def _judge_success(status: int, body: bytes | None, secrets: Secrets) -> Answer:
     if not body:
         seen = "the end of the answer was not seen" if body is None else "the answer is empty"
         return InDoubt(status, f"HTTP {status}, but {seen}")

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import ssl
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,13 +25,42 @@ from httpx_aiohttp import AiohttpTransport
 from mailer_cli.service.answers import judge
 from mailer_cli.service.configuration import checked_token, checked_url, trusted
 from mailer_cli.service.connector import Connector, SpokeFirstError
-from mailer_cli.service.outcomes import InDoubt, Later, Outcome, Refused
+from mailer_cli.service.outcomes import InDoubt, Later, NotSent, Outcome, Refused
 from mailer_cli.service.texts import Secrets, printable
 
 BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
 
 # Nothing was written: refused, no such host, no TLS, no handshake in time, unusable before it was used.
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, SpokeFirstError)
+
+
+class _StaleError(Exception):
+    """Its time was over before anything of the request was written."""
+
+
+class _Body(httpx.AsyncByteStream):
+    """A body that is asked for at the last moment, together with which the headers are written."""
+
+    def __init__(self, content: bytes, still: Callable[[], bool]) -> None:
+        self._content = content
+        self._still = still
+        self.stale = False
+
+    @property
+    def length(self) -> int:
+        """How many bytes it has."""
+        return len(self._content)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:  # type: ignore[explicit-override]  # see Connector
+        # We may have been asleep since the request was begun, or waited long for a connection.
+        if not self._still():
+            self.stale = True
+            raise _StaleError
+        yield self._content
+
+
+def _always() -> bool:
+    return True
 
 
 class MessageService:
@@ -80,36 +110,42 @@ class MessageService:
         await self._transport.aclose()
         self._transport = None
 
-    async def send(self, message_id: int, phone: str, text: str) -> Outcome:
-        """Post one message and say what came of it; raises nothing but CancelledError."""
+    async def send(
+        self, message_id: int, phone: str, text: str, still: Callable[[], bool] = _always
+    ) -> Outcome:
+        """Post one message and say what came of it; raises nothing but CancelledError.
+
+        `still` is asked right before the first byte is written: if it says no, nothing is.
+        """
         assert self._transport is not None, "used outside `async with`"  # noqa: S101 - a bug of the caller
         try:
-            request = self._request(message_id, phone, text)
+            body = _Body(_content(message_id, phone, text), still)
         except ValueError:
             return Refused(None, "not sent: the phone is not a number")
         deadline = asyncio.get_running_loop().time() + self._timeout
         try:
             async with asyncio.timeout_at(deadline):
-                response = await self._transport.handle_async_request(request)
+                response = await self._transport.handle_async_request(self._request(message_id, body))
         except TimeoutError:
-            return InDoubt(None, f"no answer within {self._timeout:g} s")
+            return NotSent() if body.stale else InDoubt(None, f"no answer within {self._timeout:g} s")
         except Exception as error:  # noqa: BLE001 - whatever a transport may raise, the message has an outcome
-            return _explain(error)
+            return NotSent() if body.stale else _explain(error)
         # The status alone decides most cases: it is not forgotten if the rest is cut off.
-        body = await _read(response, deadline)
-        return judge(response.status_code, response.headers, body, Secrets(self._token, phone))
+        answer = await _read(response, deadline)
+        return judge(response.status_code, response.headers, answer, Secrets(self._token, phone))
 
-    def _request(self, message_id: int, phone: str, text: str) -> httpx.Request:
-        content = json.dumps({"id": message_id, "phone": int(phone), "text": text}).encode()
-        request = httpx.Request(
+    def _request(self, message_id: int, body: _Body) -> httpx.Request:
+        return httpx.Request(
             "POST",
             f"{self._url}{message_id}",
-            headers=self._headers,
-            stream=httpx.ByteStream(content),
+            headers={**self._headers, "Content-Length": str(body.length)},
+            stream=body,
             extensions=self._extensions,
         )
-        request.read()
-        return request
+
+
+def _content(message_id: int, phone: str, text: str) -> bytes:
+    return json.dumps({"id": message_id, "phone": int(phone), "text": text}).encode()
 
 
 async def _read(response: httpx.Response, deadline: float) -> bytes | None:

@@ -47,4 +47,10 @@ class TokenRejected:
     error: str
 
 
-Outcome: TypeAlias = Accepted | Refused | Later | InDoubt | TokenRejected
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Its time was over before anything of it was written, so nothing was."""
+
+
+Answer: TypeAlias = Accepted | Refused | Later | InDoubt | TokenRejected
+Outcome: TypeAlias = Answer | NotSent
