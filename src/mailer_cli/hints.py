@@ -1,4 +1,4 @@
-"""What an operator should hear beside the numbers: sending held, cron silent, messages in doubt."""
+"""What an operator should hear beside the numbers: sending held, the service down, cron silent, doubts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mailer_cli.database import Connection
 from mailer_cli.ids import SHARDS
 
 _SILENCE = timedelta(minutes=2)  # cron comes round every minute
+_SOON = timedelta(minutes=10)  # until a wait is over: then its seconds matter
 _NAMED = 3  # mailings in doubt; the rest are only counted
 
 
@@ -38,6 +39,10 @@ class Health:
     token_rejected_at: datetime | None
     blocked_until: datetime | None  # None once that is over
     block_reason: str | None
+    broken_at: datetime | None  # since when the breaker is open
+    break_reason: str | None
+    probe_after: datetime | None  # when one message tries the service again
+    probing: bool  # one is trying it now
 
 
 def health(connection: Connection) -> Health:
@@ -59,10 +64,25 @@ def hints(standing: Health, mailings: Iterable[InDoubt]) -> Iterator[str]:
         yield f"the message service rejected the token at {when}; the next run tries it with one message"
     if standing.blocked_until is not None:
         reason = f": {standing.block_reason}" if standing.block_reason else ""
-        yield f"sending waits until {_at(standing.blocked_until)}{reason}"
+        yield f"sending waits until {_until(standing.blocked_until, standing.now)}{reason}"
+    if standing.broken_at is not None:
+        reason = f" ({standing.break_reason})" if standing.break_reason else ""
+        yield f"the message service fails since {_at(standing.broken_at)}{reason}; {_probe(standing)}"
     if standing.held_at is None and standing.neglected:
         yield from _silence(standing)
     yield from _in_doubt([mailing for mailing in mailings if mailing.unknown])
+
+
+def _probe(standing: Health) -> str:
+    """Tell when it will be found out whether the service is well again."""
+    if standing.probing:
+        return "one message is trying it again now"
+    if standing.held_at is not None:
+        return "one message tries it again after the release"
+    waits = [until for until in (standing.probe_after, standing.blocked_until) if until is not None]
+    if waits and max(waits) > standing.now:
+        return f"one message tries it again at {_until(max(waits), standing.now)}"
+    return "one message tries it again with the next run"
 
 
 def _silence(standing: Health) -> Iterator[str]:
@@ -89,6 +109,10 @@ def age(span: timedelta) -> str:
         if minutes >= 2 * length:
             return f"{minutes // length} {unit}"
     return f"{minutes} minutes"
+
+
+def _until(instant: datetime, now: datetime) -> str:
+    return _at(instant) if instant - now > _SOON else f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def _at(instant: datetime) -> str:

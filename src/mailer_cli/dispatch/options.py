@@ -55,8 +55,11 @@ class Options:
 
     @property
     def batch(self) -> int:
-        """Clients per claim: enough to keep the requests going, few enough to hand on quickly."""
-        return 1 if self.probe else min(500, max(50, 4 * self.concurrency))
+        """Clients per claim: enough to keep the requests going, few enough that the urgent wait a moment."""
+        if self.probe:
+            return 1
+        size = min(500, max(50, 4 * self.concurrency))
+        return size if self.rate_per_second is None else max(1, min(size, int(self.rate_per_second)))
 
 
 @dataclass(slots=True)

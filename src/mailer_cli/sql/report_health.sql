@@ -24,5 +24,7 @@ SELECT now() AS now,
              AND m.finished_at IS NULL
        ) AS neglected,
        s.held_at, s.held_by, s.hold_reason, s.token_rejected_at,
-       CASE WHEN s.blocked_until > now() THEN s.blocked_until END AS blocked_until, s.block_reason
+       CASE WHEN s.blocked_until > now() THEN s.blocked_until END AS blocked_until, s.block_reason,
+       s.broken_at, s.break_reason, s.probe_after,
+       coalesce(s.probe_until > now(), false) AS probing
 FROM service s
