@@ -289,3 +289,29 @@ def test_the_days_quota_is_exact_and_the_report_says_until_when(
     connection.execute("UPDATE service SET quota_day = quota_day - 1, blocked_until = NULL")
     mailer("dispatch", "--max-seconds", "5")
     assert len(read_ledger(ledger)) == 50
+
+
+@pytest.mark.usefixtures("service")
+def test_a_short_wait_does_not_hide_the_reason_of_a_long_one(mailer: Mailer, connection: Connection) -> None:
+    gate.block(connection, 3600, "the quota is used up")
+    gate.block(connection, 5, "the service asked to wait")
+    assert "the quota is used up" in mailer("report").err
+    gate.block(connection, 7200, "the service asked to wait")
+    assert "the service asked to wait" in mailer("report").err
+
+
+def test_a_probe_that_failed_says_why(
+    mailer: Mailer, connection: Connection, service: SandboxThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_due_mailing(connection)
+    connection.execute(
+        "UPDATE service SET broken_at = now(), break_reason = 'old', breaks = 1, probe_after = now()"
+    )
+    monkeypatch.setattr(gate, "BREAK_SECONDS", 100.0)
+    with SandboxThread(faults=Faults(status=503)) as broken:
+        monkeypatch.setenv("MESSAGE_SERVICE_URL", broken.url)
+        assert mailer("dispatch").code == 0
+    row = connection.execute("SELECT break_reason FROM service").fetchone()
+    assert row is not None
+    assert row[0].startswith("HTTP 503")
+    assert service.received == 0

@@ -137,74 +137,6 @@ def test_stopped_in_the_middle_of_a_run_every_host_is_silent_within_a_second(
     assert found.messages == {"sent": CLIENTS}
 
 
-def test_cancelled_in_the_middle_of_a_run_it_is_over_within_a_second_and_others_go_on(
-    connection: Connection, mailer: Mailer, desk: Desk
-) -> None:
-    add_clients(connection, 1_500)
-    add_clients(connection, 100, tag="few")
-    cancelled, other = add_mailing(connection, "1 hour"), add_mailing(connection, "5 hours", tag="few")
-    running = desk.dispatch()
-    desk.until_accepted(200)
-    assert mailer("mailing", "cancel", str(cancelled), "--yes").code == 0
-    since = committed_at(connection)
-    desk.finish(running)
-    desk.finish(desk.dispatch())
-    late = [(at - since).total_seconds() for mailing, _, at in desk.accepted if mailing == cancelled]
-    assert max(late) < GRACE + LATENCY
-    assert sum(mailing == other for mailing, _, _ in desk.accepted) == 100
-    found = desk.judge(connection)
-    found.check()
-    assert set(found.messages) == {"sent", "cancelled"}
-    assert found.messages["cancelled"] > 500
-
-
-def test_what_happens_to_a_client_before_their_turn_takes_effect(
-    connection: Connection, mailer: Mailer, desk: Desk
-) -> None:
-    add_clients(connection, 12)
-    mailing = add_mailing(connection, "5 hours")
-    desk.finish(desk.dispatch("--rate", "5", "--max-seconds", "1"))  # some are sent to, the rest was claimed
-    sent = {client for _, client, _ in desk.accepted}
-    muted, removed, rephoned, far = sorted(set(range(1, 13)) - sent)[:4]
-    assert mailer("client", "mute", str(muted)).code == 0
-    assert mailer("client", "remove", str(removed), "--yes").code == 0
-    assert mailer("client", "update", str(rephoned), "--phone", "79990000000").code == 0
-    assert mailer("client", "update", str(far), "--timezone", "Asia/Tokyo").code == 0  # one instant for all
-    desk.finish(desk.dispatch())
-    desk.finish(desk.dispatch())  # a tick plans the zone that is new to the mailing; retries look again then
-    connection.execute("UPDATE retry SET retry_at = now()")
-    desk.finish(desk.dispatch())
-    rows = connection.execute("SELECT client_id, status, phone FROM message ORDER BY 1").fetchall()
-    by_client = {client: (status, phone) for client, status, phone in rows}
-    assert by_client[muted][0] == by_client[removed][0] == "cancelled"
-    assert by_client[rephoned] == ("sent", "79990000000")
-    assert by_client[far][0] == "sent"
-    assert sorted(client for _, client, _ in desk.accepted) == sorted(set(range(1, 13)) - {muted, removed})
-    assert {m for m, _, _ in desk.accepted} == {mailing}
-    desk.judge(connection).check()
-
-
-def test_who_was_sent_to_gets_no_second_message_in_a_new_zone_or_on_a_new_phone(
-    connection: Connection, mailer: Mailer, desk: Desk
-) -> None:
-    add_clients(connection, 3)
-    connection.execute(
-        "INSERT INTO mailing (text, starts_at, ends_at)"
-        " VALUES ('Hello', now() - interval '1 hour', now() + interval '20 hours')"
-    )
-    desk.finish(desk.dispatch())
-    assert len(desk.accepted) == 3
-    assert mailer("client", "update", "1", "--timezone", "America/New_York").code == 0
-    assert mailer("client", "update", "2", "--phone", "79990000000").code == 0
-    old_phone = connection.execute("SELECT phone FROM message WHERE client_id = 2").fetchone()
-    assert old_phone is not None
-    assert mailer("client", "remove", "3", "--yes").code == 0
-    for _ in range(2):
-        desk.finish(desk.dispatch())
-    assert len(desk.accepted) == 3
-    assert connection.execute("SELECT status, count(*) FROM message GROUP BY 1").fetchall() == [("sent", 3)]
-
-
 @pytest.mark.parametrize(
     ("stop", "go_on", "rest"),
     [(("pause",), ("resume",), "sent"), (("cancel", "--yes"), None, "cancelled")],
@@ -416,3 +348,39 @@ def test_a_phone_passed_on_in_the_middle_reaches_whoever_has_it_at_their_turn(
     assert told[message_id(mailing, KEPT)] == phones[CALLED]
     assert messages(connection)[KEPT] == ("sent", phones[CALLED])
     desk.judge(connection).check()
+
+
+@pytest.mark.parametrize("change", ["mute", "remove", "phone", "zone"])
+def test_who_is_changed_while_a_dispatcher_at_work_has_claimed_them_is_treated_as_they_are_then(
+    connection: Connection, mailer: Mailer, desk: Desk, change: str
+) -> None:
+    clients = [16 * number for number in range(1, 51)]  # one shard, one claim
+    for client in clients:
+        connection.execute(
+            "INSERT INTO client (id, phone, operator_code, timezone) VALUES (%s, %s, '916', 'UTC')",
+            [client, f"7916{client:07d}"],
+        )
+    add_local_mailing(connection)
+    running = desk.dispatch("--concurrency", "1")
+    desk.until_accepted(3)
+    last = clients[-1]
+    words = {
+        "mute": ("mute", str(last)),
+        "remove": ("remove", str(last), "--yes"),
+        "phone": ("update", str(last), "--phone", NEW_PHONE),
+        "zone": ("update", str(last), "--timezone", "Asia/Tokyo"),
+    }
+    assert messages(connection)[last] == ("sending", f"7916{last:07d}")
+    assert mailer("client", *words[change]).code == 0
+    assert messages(connection)[last][0] == "sending", "it came too late to prove anything"
+    desk.finish(running)
+    for _ in range(2):
+        connection.execute("UPDATE retry SET retry_at = now()")
+        desk.finish(desk.dispatch())
+    seen = [str(entry["phone"]) for entry in desk.entries if mailing_and_client(entry["id"])[1] == last]
+    status, phone = messages(connection)[last]
+    if change == "phone":
+        assert (status, phone, seen) == ("sent", NEW_PHONE, [NEW_PHONE])
+    else:
+        assert (status, seen) == ("expired" if change == "zone" else "cancelled", [])
+    assert len(desk.entries) == len({entry["id"] for entry in desk.entries}) == 49 + (change == "phone")

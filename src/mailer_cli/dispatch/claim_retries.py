@@ -25,6 +25,7 @@ class Retry:
     turn: int
     attempts: int
     phone: str
+    zone: str
     gone: bool
     mailing_state: str
     version: int
@@ -115,6 +116,6 @@ def _claims(shard: int, retries: Iterable[Retry], moved: set[tuple[int, int]]) -
             Claim(shard, retry.mailing_id, retry.version, retry.text, retry.sendable_until, []),
         )
         claim.items.append(
-            Item(retry.client_id, retry.phone, retry.turn + 1, retry.attempts, retry.closes_at)
+            Item(retry.client_id, retry.phone, retry.zone, retry.turn + 1, retry.attempts, retry.closes_at)
         )
     return list(grouped.values())

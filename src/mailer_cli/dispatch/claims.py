@@ -19,6 +19,7 @@ class Item:
 
     client_id: int
     phone: str
+    zone: str
     turn: int  # how many times it has been claimed
     attempts: int  # requests made before
     closes_at: datetime
@@ -99,8 +100,9 @@ def hold(connection: Connection, run_id: int, claim: Claim, options: Options) ->
 def start(connection: Connection, run_id: int, claim: Claim, number: int, options: Options) -> Slice | None:
     """Mark the next `number` clients as started; only what this returns may be sent.
 
-    None: the lease has lapsed, the window is about to close, sending is held, or the mailing was
-    paused, cancelled or edited. The deadline is taken before the round trip, so it errs early.
+    None: the lease has lapsed, the window is about to close, sending is held, the mailing was paused,
+    cancelled or edited, or one of the clients was muted, removed, or given another phone or zone.
+    The deadline is taken before the round trip, so it errs early.
     """
     before = clock()
     items = claim.items[claim.started : claim.started + number]
@@ -113,6 +115,9 @@ def start(connection: Connection, run_id: int, claim: Claim, number: int, option
         run_id=run_id,
         started=claim.started,
         upto=upto,
+        client_ids=[item.client_id for item in items],
+        phones=[item.phone for item in items],
+        zones=[item.zone for item in items],
         lease=options.claim_lease,
         margin=options.margin,
     ).fetchone()

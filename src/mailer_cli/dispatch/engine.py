@@ -83,6 +83,7 @@ class Engine:
         self._in_flight: set[asyncio.Task[None] | None] = set()
         self.stopped_by: ExitCode | None = None
         self.token_error: str | None = None
+        self.failure = "the probe did not get through"  # the last one, in words
         self.answered = False  # the service took a message, or refused it for what it is
         self._blocked = 0.0  # seconds the service asked everybody to wait
         self.lost: Exception | None = None  # the database did not come back
@@ -258,6 +259,8 @@ class Engine:
 
     def _notice(self, outcome: Outcome) -> None:
         """Draw from one answer what concerns all messages."""
+        if isinstance(outcome, (Later, InDoubt)):
+            self.failure = outcome.error
         match outcome:
             case TokenRejected(error=error):
                 self.token_error = error

@@ -151,7 +151,7 @@ def _probe(run: Run) -> bool:
     if engine.answered:
         run.db(lambda db: gate.open_again(db, run.id))
     else:
-        run.db(lambda db: gate.shut(db, run.id, "the probe did not get through"))
+        run.db(lambda db: gate.shut(db, run.id, engine.failure))
     return True
 
 

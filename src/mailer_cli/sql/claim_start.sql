@@ -1,7 +1,9 @@
 -- Intent, heartbeat, fence and end check in one commit: only what this returns may be sent. It refuses
 -- when the lease has lapsed, the window is about to close, sending is held or the service not to be asked
--- (but by the run that probes it with one message), or the mailing was paused,
--- cancelled or edited since it was claimed. It may be repeated after a lost reply: only its owner moves it.
+-- (but by the run that probes it with one message), or the mailing was paused, cancelled or edited since it
+-- was claimed, or one of these clients was muted or removed, or has another phone or zone: then the rest is
+-- handed back, and claimed again as they are now. It may be repeated after a lost reply: only its owner
+-- moves it.
 UPDATE claim
 SET started = %(upto)s, lease_until = now() + make_interval(secs => %(lease)s)
 WHERE shard = %(shard)s
@@ -13,6 +15,12 @@ WHERE shard = %(shard)s
   AND EXISTS (
       SELECT FROM mailing m
       WHERE m.id = claim.mailing_id AND m.version = claim.mailing_version AND m.state = 'active'
+  )
+  AND NOT EXISTS (
+      SELECT
+      FROM unnest(%(client_ids)s::bigint[], %(phones)s::text[], %(zones)s::text[]) AS i (client_id, phone, zone)
+      JOIN client c ON c.id = i.client_id
+      WHERE c.muted_at IS NOT NULL OR c.removed_at IS NOT NULL OR c.phone <> i.phone OR c.timezone <> i.zone
   )
   AND NOT EXISTS (
       SELECT FROM service

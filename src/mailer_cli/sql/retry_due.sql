@@ -1,6 +1,6 @@
 -- Messages whose time to be tried has come, with all that decides what is to be done with them: the
 -- client as it is now (phone, zone, muted) and the window of the zone it is in now.
-SELECT r.mailing_id, r.client_id, m.turn, m.attempts, c.phone,
+SELECT r.mailing_id, r.client_id, m.turn, m.attempts, c.phone, c.timezone AS zone,
        (c.muted_at IS NOT NULL OR c.removed_at IS NOT NULL) AS gone,
        g.state AS mailing_state, g.version, g.text, w.sendable_from, w.sendable_until, w.closes_at, now() AS now
 FROM retry r
