@@ -173,6 +173,8 @@ def a_message(  # noqa: PLR0913 - a message has as many attributes, all by name
             [shard, mailing_id, phone, status, attempts, created_at, sent_at, http_status, error, client_id],
         )
         _count(connection, shard, mailing_id, client_id, status)
+        if sent_at is not None:
+            _pace(connection, shard, mailing_id, sent_at)
         if status == "retrying":
             connection.execute(
                 "INSERT INTO retry (shard, mailing_id, client_id, retry_at) VALUES (%s, %s, %s, %s)",
@@ -235,6 +237,17 @@ def _count(connection: Connection, shard: int, mailing_id: int, client_id: int, 
         WHERE shard = %s AND mailing_id = %s AND zone = (SELECT timezone FROM client WHERE id = %s)
         """,
         [shard, mailing_id, client_id],
+    )
+
+
+def _pace(connection: Connection, shard: int, mailing_id: int, sent_at: datetime) -> None:
+    connection.execute(
+        """
+        INSERT INTO pace (shard, mailing_id, hour, bucket, sent, latest)
+        VALUES (%s, %s, date_trunc('hour', %s::timestamptz, 'UTC'), -1, 1, 0)
+        ON CONFLICT (shard, mailing_id, hour, bucket) DO UPDATE SET sent = pace.sent + 1
+        """,
+        [shard, mailing_id, sent_at],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mailer_cli import counters, database, events
+from mailer_cli import counters, database, events, pace
 from mailer_cli.database import Connection
 from mailer_cli.errors import InvalidStateError, NotFoundError
 from mailer_cli.ids import SHARDS, mailing_and_client, shard_of
@@ -52,8 +52,13 @@ def resolve(connection: Connection, actor: str, message_id: int, status: Status)
             client_id=client_id,
             status=status.value,
         )
-        if not found.rowcount:
+        row = found.fetchone()
+        if row is None:
             raise _unresolvable(connection, shard, mailing_id, client_id, message_id)
+        if status is Status.SENT:
+            sendings = pace.Sendings()
+            sendings.sent(mailing_id, None, row[0])
+            sendings.write(connection, shard)
         sums = counters.Moves()
         sums.moved(mailing_id, Status.UNKNOWN, status)
         counters.add(connection, shard, sums.changes)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
-from mailer_cli import database
+from mailer_cli import database, pace
 from mailer_cli.database import Connection
 from mailer_cli.errors import NotFoundError
 from mailer_cli.ids import SHARDS
@@ -64,6 +64,9 @@ class Total(Counts):
     closes_at: datetime | None = None  # and the last
     audience: int = 0
     waiting: int = 0
+    late_p50: float | None = None  # seconds from when messages could be sent until they were
+    late_p95: float | None = None
+    late_max: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +117,54 @@ class ErrorPart(Counts):
     message_id: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayPart:
+    """One mailing on one day: what was sent on it, and how the mailing stands now."""
+
+    sent: int
+    total: Total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayError:
+    """One thing that went wrong with attempts on a day."""
+
+    mailing: int
+    http_status: int | None
+    error: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayRuns:
+    """How often `mailer dispatch` ran on a day, on how many hosts, and how often it went wrong."""
+
+    runs: int
+    bad: int
+    hosts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """One day of UTC."""
+
+    mailings: Sequence[DayPart]
+    lateness: pace.Lateness | None
+    errors: Sequence[DayError]
+    runs: DayRuns
+
+
+@dataclass(frozen=True, slots=True)
+class _LatenessPart(pace.Part):
+    mailing: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    mailing: int
+    sent: int
+
+
 Part = ZonePart | OperatorPart | TagPart | HourPart | ErrorPart
 
 
@@ -132,16 +183,27 @@ def snapshot(connection: Connection) -> Iterator[Connection]:
         yield connection
 
 
-def totals(connection: Connection, *, mailing: int | None = None, limit: int | None = None) -> list[Total]:
+def totals(
+    connection: Connection,
+    *,
+    mailing: int | None = None,
+    limit: int | None = None,
+    since: datetime | None = None,
+) -> list[Total]:
     """Return one mailing, or the newest `limit` (all, without), newest first.
 
-    Costs the same however many messages there are. Raises NotFoundError for an unknown mailing.
+    `since` leaves out those that were over in every zone before that. What this costs does not depend on
+    how many messages there are. Raises NotFoundError for an unknown mailing.
     """
-    found = database.fetch(connection, "report_mailings", Total, mailing=mailing, limit=limit, shards=_SHARDS)
+    found = database.fetch(
+        connection, "report_mailings", Total, mailing=mailing, limit=limit, since=since, shards=_SHARDS
+    )
     if mailing is not None and not found:
         raise NotFoundError(f"no mailing {mailing}; see `mailer mailing list`")
-    audiences = {part.mailing: part for part in _audiences(connection, [row.mailing for row in found])}
-    return [_with_audience(row, audiences.get(row.mailing)) for row in found]
+    mailings = [row.mailing for row in found]
+    audiences = {part.mailing: part for part in _audiences(connection, mailings)}
+    late = lateness(connection, mailings)
+    return [_with_lateness(_with_audience(r, audiences.get(r.mailing)), late[r.mailing]) for r in found]
 
 
 def parts(connection: Connection, mailings: Sequence[int], by: Breakdown) -> Sequence[Part]:
@@ -161,6 +223,33 @@ def parts(connection: Connection, mailings: Sequence[int], by: Breakdown) -> Seq
             return _read(connection, "report_by_error", ErrorPart, mailings)
 
 
+def lateness(connection: Connection, mailings: Sequence[int]) -> dict[int, pace.Lateness | None]:
+    """Return how late each of these mailings was sent; costs the same however many messages there are."""
+    found: dict[int, list[pace.Part]] = {mailing: [] for mailing in mailings}
+    for part in _read(connection, "report_lateness", _LatenessPart, mailings):
+        found[part.mailing].append(part)
+    return {mailing: pace.lateness(parts) for mailing, parts in found.items()}
+
+
+def day(connection: Connection, wanted: date) -> Day:
+    """Return what happened on one day of UTC."""
+    begins = datetime.combine(wanted, time(), UTC)
+    span = {"begins": begins, "ends": begins + timedelta(days=1)}
+    earliest = begins.replace(tzinfo=None) - timedelta(days=1)
+    sent = database.fetch(
+        connection, "report_daily_mailings", _Sent, shards=_SHARDS, earliest=earliest, **span
+    )
+    mailings = [row.mailing for row in sent]
+    runs = database.fetch_one(connection, "report_daily_runs", DayRuns, **span)
+    assert runs is not None  # noqa: S101 - an aggregate has one row
+    return Day(
+        mailings=[DayPart(sent=r.sent, total=totals(connection, mailing=r.mailing)[0]) for r in sent],
+        lateness=pace.lateness(_read(connection, "report_daily_lateness", pace.Part, mailings, **span)),
+        errors=_read(connection, "report_daily_errors", DayError, mailings, **span),
+        runs=runs,
+    )
+
+
 def _with_audience(total: Total, whole: ZonePart | None) -> Total:
     if whole is None:  # a draft has no windows yet
         return total
@@ -171,6 +260,13 @@ def _with_audience(total: Total, whole: ZonePart | None) -> Total:
         audience=whole.audience,
         waiting=whole.waiting,
     )
+
+
+def _with_lateness(total: Total, late: pace.Lateness | None) -> Total:
+    if late is None:
+        return total
+    p50, p95, latest = (round(seconds, 3) for seconds in (late.p50, late.p95, late.max))
+    return replace(total, late_p50=p50, late_p95=p95, late_max=latest)
 
 
 def _zones(connection: Connection, mailings: Sequence[int]) -> list[ZonePart]:

@@ -226,6 +226,26 @@ class Counter(SQLModel, table=True):
     cancelled: int = _big()
 
 
+class Pace(SQLModel, table=True):
+    """How many messages of one mailing (in one shard) were sent in one hour of UTC, and how late.
+
+    `bucket` is one of `pace.bucket`; `latest` the seconds of the latest of them.
+    """
+
+    __tablename__ = "pace"
+    __table_args__ = (
+        PrimaryKeyConstraint("shard", "mailing_id", "hour", "bucket"),
+        {"postgresql_with": {"fillfactor": 50}},
+    )
+
+    shard: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    mailing_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    hour: datetime = _instant(nullable=False)
+    bucket: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    sent: int = _big()
+    latest: float = Field(sa_column=Column(Double, nullable=False))
+
+
 class Run(SQLModel, table=True):
     """One execution of `mailer dispatch`."""
 

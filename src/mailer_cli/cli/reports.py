@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailer_cli.cli import columns, output
+from mailer_cli.cli import columns, output, spans
 from mailer_cli.cli.output import Format, OutputOption
 from mailer_cli.ids import MAX_MAILING_ID
 from mailer_cli.reports import Breakdown
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from mailer_cli.reports import Part, Total
 
 STATUSES = tuple(status.value for status in Status)
+LATE_KEYS = ("late_p50", "late_p95", "late_max")  # seconds from when messages could be sent until they were
 KEYS = (
     *("mailing", "state", "text", "starts_at", "ends_at", "opens_at", "closes_at", "finished_at"),
     *("audience", "waiting"),
     *STATUSES,
+    *LATE_KEYS,
 )
 PART_KEYS = {
     Breakdown.ZONE: ("mailing", "zone", "opens_at", "closes_at", "audience", "waiting", *STATUSES),
@@ -35,6 +37,7 @@ _COUNTS = ("audience", "waiting", *STATUSES, "count", "http_status")
 _ON_A_TERMINAL = 20  # mailings
 _WIDE = 100  # columns of a terminal that have room for the whole bar
 _BAR, _SHORT_BAR = 10, 6
+_HISTOGRAM = 30  # columns of the longest bar
 _NO_MAILINGS = 'no mailings yet; make one with `mailer mailing create --text "…" --start … --end …`'
 
 MailingArgument = Annotated[
@@ -50,31 +53,63 @@ LimitOption = Annotated[
 ]
 
 
+SinceOption = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="Leave out what was over before: 7d, 12h, 2026-12-01."),
+]
+DailyOption = Annotated[
+    bool, typer.Option("--daily", help="What happened on one day of UTC; nothing if nothing did.")
+]
+DateOption = Annotated[
+    str | None, typer.Option("--date", metavar="DATE", help="With --daily: another day than yesterday.")
+]
+
+
 def report(
     mailing: MailingArgument = None,
     by: ByOption = None,
+    since: SinceOption = None,
     limit: LimitOption = None,
+    daily: DailyOption = False,
+    date: DateOption = None,
     form: OutputOption = Format.TABLE,
 ) -> None:
-    """Show how far mailings have come: all of them, or one in detail.
+    """Show how far mailings have come: all of them, or one in detail, or what happened on one day.
 
     Waiting and all statuses add up to the audience. With MAILING, json has arrays by zone, operator, tag,
-    hour and error beside the totals; csv has the totals alone, or what --by asks for.
+    hour and error beside the totals; csv has the totals alone, or what --by asks for. late_p50, late_p95
+    and late_max are the seconds from when messages could be sent until they were.
     """
+    from mailer_cli.cli import daily_report
+
+    if daily:
+        if mailing is not None or by is not None or since is not None or limit is not None:
+            raise typer.BadParameter("--daily goes with --date and -o only")
+        daily_report.show(date, form)
+        return
+    if date is not None:
+        raise typer.BadParameter("--date goes with --daily")
+    _report(mailing, by, since, limit, form)
+
+
+def _report(
+    mailing: int | None, by: Breakdown | None, since: str | None, limit: int | None, form: Format
+) -> None:
     from mailer_cli import hints, reports
     from mailer_cli.cli import wiring
 
+    begins = spans.since(since)
     if limit is None and form is Format.TABLE and sys.stdout.isatty():
         limit = _ON_A_TERMINAL
     wanted = _wanted(detail=mailing is not None, by=by, form=form)
     with wiring.connected() as connection, reports.snapshot(connection):
-        totals = reports.totals(connection, mailing=mailing, limit=limit)
+        totals = reports.totals(connection, mailing=mailing, limit=limit, since=begins)
         shown = [total.mailing for total in totals]
         parts = {aspect: reports.parts(connection, shown, aspect) for aspect in wanted}
         standing = hints.health(connection)
     _show(totals, parts, by, form, detail=mailing is not None)
     if form is Format.TABLE:
-        if mailing is None and len(totals) < standing.mailings:
+        if mailing is None and since is None and len(totals) < standing.mailings:
             output.say(f"the newest {len(totals)} of {standing.mailings} mailings; --limit shows more")
         for hint in hints.hints(standing, totals):
             output.say(hint)
@@ -125,8 +160,11 @@ def show_totals(totals: Sequence[Total]) -> None:
 
 def _show_detail(total: Total, parts: dict[Breakdown, Sequence[Part]]) -> None:
     values = _values(total, KEYS)
-    kept = [*KEYS[: -len(STATUSES)], *columns.filled(STATUSES, [values])]
-    output.item({**{key: values[key] for key in kept}, "progress": _progress(total, _BAR)}, Format.TABLE)
+    kept = [key for key in KEYS if key not in (*STATUSES, *LATE_KEYS)] + columns.filled(STATUSES, [values])
+    shown = {key: values[key] for key in kept} | {"progress": _progress(total, _BAR)}
+    if lateness := spans.lateness(total.late_p50, total.late_p95, total.late_max):
+        shown["sent late by"] = lateness
+    output.item(shown, Format.TABLE)
     for aspect, found in parts.items():
         if found:
             output.line(f"\nby {aspect}")
@@ -137,8 +175,10 @@ def _show_parts(parts: Sequence[Part], by: Breakdown, form: Format, totals: Sequ
     if form is not Format.TABLE:
         output.rows(PART_KEYS[by], (_values(part, PART_KEYS[by]) for part in parts), form)
         return
-    keys = PART_KEYS[by]
+    keys: Sequence[str] = PART_KEYS[by]
     rows = [_cells(part, keys) for part in parts]
+    if by is Breakdown.HOUR:
+        keys, rows = _histogram(keys, rows)
     counts = [key for key in keys if key in STATUSES]
     silent = {*counts} - {*columns.filled(counts, rows)}
     if len(totals) == 1:
@@ -152,6 +192,13 @@ def _show_parts(parts: Sequence[Part], by: Breakdown, form: Format, totals: Sequ
     )
     empty = "no messages yet" if totals else _NO_MAILINGS
     output.rows(kept, fitting, Format.TABLE, empty=empty, right=("mailing", "message_id", *_COUNTS))
+
+
+def _histogram(keys: Sequence[str], rows: list[dict[str, Any]]) -> tuple[Sequence[str], list[dict[str, Any]]]:
+    most = max((row["sent"] for row in rows), default=0)
+    full = "█" if _can_show("█") else "#"
+    drawn = [{**row, "histogram": full * max(1, row["sent"] * _HISTOGRAM // most)} for row in rows]
+    return (*keys, "histogram"), drawn
 
 
 def _statuses(row: dict[str, Any]) -> str:

@@ -33,6 +33,7 @@ class Retry:
     sendable_from: datetime | None
     sendable_until: datetime | None
     closes_at: datetime | None
+    due_at: datetime
     now: datetime
 
 
@@ -116,6 +117,14 @@ def _claims(shard: int, retries: Iterable[Retry], moved: set[tuple[int, int]]) -
             Claim(shard, retry.mailing_id, retry.version, retry.text, retry.sendable_until, []),
         )
         claim.items.append(
-            Item(retry.client_id, retry.phone, retry.zone, retry.turn + 1, retry.attempts, retry.closes_at)
+            Item(
+                retry.client_id,
+                retry.phone,
+                retry.zone,
+                retry.turn + 1,
+                retry.attempts,
+                retry.due_at,
+                retry.closes_at,
+            )
         )
     return list(grouped.values())

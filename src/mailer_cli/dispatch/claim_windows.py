@@ -47,7 +47,8 @@ def _take(
         while not done and len(items) < batch and steps < STEPS:
             taken = scan.take(connection, window, batch - len(items))
             window, done, steps = taken.window, taken.looked_at_end, steps + 1
-            items += [Item(c.client_id, c.phone, window.zone, 1, 0, window.closes_at) for c in taken.clients]
+            ends = window.due_at, window.closes_at
+            items += [Item(c.client_id, c.phone, window.zone, 1, 0, *ends) for c in taken.clients]
             for status, number in taken.made.items():
                 made[status] = made.get(status, 0) + number
     return items, made

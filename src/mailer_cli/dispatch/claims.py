@@ -15,13 +15,14 @@ from mailer_cli.statuses import Status
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One client of a claim; `closes_at` is the end of the client's window."""
+    """One client of a claim; `due_at` and `closes_at` are the ends of the client's window."""
 
     client_id: int
     phone: str
     zone: str
     turn: int  # how many times it has been claimed
     attempts: int  # requests made before
+    due_at: datetime
     closes_at: datetime
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mailer_cli import counters, database
+from mailer_cli import counters, database, pace
 from mailer_cli.database import Connection
 from mailer_cli.dispatch import claims
 from mailer_cli.dispatch.claims import Claim, Item
@@ -103,6 +103,7 @@ def _record_shard(
         claims.queue_retries(connection, shard, [retry for retry in retries if retry[:2] in written])
         _forget_retries(connection, shard, [row[:2] for row in rows if row[2] == Status.RETRYING])
         _keep_failures(connection, run_id, shard, [v for v in verdicts if v.error is not None])
+        _keep_pace(connection, shard, verdicts, {row[:2] for row in rows if row[3] == Status.SENT})
         sums = counters.Moves()
         for mailing_id, _, before, after in rows:
             sums.moved(mailing_id, before, after)
@@ -137,6 +138,18 @@ def _forget_retries(connection: Connection, shard: int, upgraded: list[tuple[int
             mailing_ids=[mailing_id for mailing_id, _ in upgraded],
             client_ids=[client_id for _, client_id in upgraded],
         )
+
+
+def _keep_pace(
+    connection: Connection, shard: int, verdicts: list[Verdict], sent: set[tuple[int, int]]
+) -> None:
+    sendings = pace.Sendings()
+    for result in (one.result for one in verdicts):
+        place = result.claim.mailing_id, result.item.client_id
+        if place in sent:
+            sent.discard(place)  # a verdict that came twice was written once
+            sendings.sent(result.claim.mailing_id, result.item.due_at, result.at)
+    sendings.write(connection, shard)
 
 
 def _keep_failures(connection: Connection, run_id: int, shard: int, failures: list[Verdict]) -> None:

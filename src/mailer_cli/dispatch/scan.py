@@ -25,6 +25,7 @@ class Window:
     zone: str
     closes_at: datetime
     sendable_until: datetime
+    due_at: datetime  # since when its clients could have been sent to
     frozen_at: datetime
     last_client_id: int | None
     position: int

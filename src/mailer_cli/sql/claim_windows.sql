@@ -15,7 +15,7 @@ WITH first AS MATERIALIZED (
     FOR UPDATE OF w SKIP LOCKED
 )
 SELECT w.shard, w.mailing_id, m.version, m.text, m.operator_codes, m.tags, w.zone, w.closes_at,
-       w.sendable_until, w.frozen_at, w.last_client_id, w.position, w.catching_up
+       w.sendable_until, greatest(w.opens_at, w.sendable_from, m.activated_at) AS due_at, w.frozen_at, w.last_client_id, w.position, w.catching_up
 FROM mailing_window w
 JOIN first f
     ON f.mailing_id = w.mailing_id

@@ -16,3 +16,4 @@ WHERE m.shard = %(shard)s
   AND m.mailing_id = %(mailing_id)s
   AND m.client_id = %(client_id)s
   AND m.status = 'unknown'
+RETURNING m.sent_at

@@ -3,7 +3,8 @@ SELECT m.id AS mailing, m.state, m.text, m.starts_at, m.ends_at, m.finished_at, 
 FROM (
     SELECT *
     FROM mailing
-    WHERE %(mailing)s::bigint IS NULL OR id = %(mailing)s::bigint
+    WHERE (%(mailing)s::bigint IS NULL OR id = %(mailing)s::bigint)
+      AND (%(since)s::timestamptz IS NULL OR finished_at IS NULL OR finished_at >= %(since)s::timestamptz)
     ORDER BY id DESC
     LIMIT %(limit)s::bigint
 ) AS m

@@ -2,7 +2,8 @@
 -- client as it is now (phone, zone, muted) and the window of the zone it is in now.
 SELECT r.mailing_id, r.client_id, m.turn, m.attempts, c.phone, c.timezone AS zone,
        (c.muted_at IS NOT NULL OR c.removed_at IS NOT NULL) AS gone,
-       g.state AS mailing_state, g.version, g.text, w.sendable_from, w.sendable_until, w.closes_at, now() AS now
+       g.state AS mailing_state, g.version, g.text, w.sendable_from, w.sendable_until, w.closes_at,
+       greatest(w.opens_at, w.sendable_from, g.activated_at) AS due_at, now() AS now
 FROM retry r
 JOIN message m ON m.shard = %(shard)s AND m.mailing_id = r.mailing_id AND m.client_id = r.client_id
 JOIN mailing g ON g.id = r.mailing_id
