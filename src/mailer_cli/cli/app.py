@@ -11,6 +11,7 @@ from mailer_cli.cli import (
     database,
     demo,
     dispatch,
+    help_topics,
     holding,
     mailings,
     messages,
@@ -36,6 +37,7 @@ app.command("report")(reports.report)
 app.add_typer(messages.app, name="message")
 app.command("sandbox")(sandbox.sandbox)
 app.add_typer(database.app, name="db")
+app.command("help")(help_topics.show)
 
 
 def _version(wanted: bool) -> None:

@@ -6,19 +6,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailer_cli.cli import completion
 from mailer_cli.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from mailer_cli.clients import Filter
 
 OperatorsOption = Annotated[
-    list[str] | None, typer.Option("--operator", help="With this operator code; repeatable, any of them.")
+    list[str] | None,
+    typer.Option(
+        "--operator",
+        autocompletion=completion.operators,
+        help="With this operator code; repeatable, any of them.",
+    ),
 ]
 TagsOption = Annotated[
-    list[str] | None, typer.Option("--tag", help="With this tag; repeatable, any of them.")
+    list[str] | None,
+    typer.Option("--tag", autocompletion=completion.tags, help="With this tag; repeatable, any of them."),
 ]
 ZonesOption = Annotated[
-    list[str] | None, typer.Option("--timezone", help="In this time zone; repeatable, any of them.")
+    list[str] | None,
+    typer.Option(
+        "--timezone", autocompletion=completion.zones, help="In this time zone; repeatable, any of them."
+    ),
 ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailer_cli.cli import client_import, client_options, output
+from mailer_cli.cli import client_import, client_options, completion, output
 from mailer_cli.cli.client_options import OperatorsOption, TagsOption, ZonesOption
 from mailer_cli.cli.output import Format, OutputOption
 from mailer_cli.errors import InvalidValueError
@@ -25,8 +25,13 @@ _PAGE = 5_000  # rows of a table laid out at once
 
 PhoneArgument = Annotated[str, typer.Argument(metavar="PHONE", help="The phone, as people write it.")]
 ClientArgument = Annotated[str, typer.Argument(metavar="PHONE|ID", help="The client's phone or id.")]
-ZoneOption = Annotated[str | None, typer.Option("--timezone", help="Time zone, such as Europe/Moscow.")]
-TagOption = Annotated[str | None, typer.Option("--tag", help="A free label; '' for none.")]
+ZoneOption = Annotated[
+    str | None,
+    typer.Option("--timezone", autocompletion=completion.zones, help="Time zone, such as Europe/Moscow."),
+]
+TagOption = Annotated[
+    str | None, typer.Option("--tag", autocompletion=completion.tags, help="A free label; '' for none.")
+]
 CodeOption = Annotated[
     str | None,
     typer.Option("--operator-code", help="Three digits, if not those after the 7 (a ported number)."),

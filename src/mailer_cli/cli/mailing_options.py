@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailer_cli.cli import output
+from mailer_cli.cli import completion, output
 from mailer_cli.errors import InvalidValueError
 from mailer_cli.ids import MAX_MAILING_ID
 
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from mailer_cli.mailings import Plan
 
 MailingArgument = Annotated[
-    int, typer.Argument(metavar="MAILING", min=1, max=MAX_MAILING_ID, help="The mailing's id.")
+    int,
+    typer.Argument(
+        metavar="MAILING",
+        min=1,
+        max=MAX_MAILING_ID,
+        help="The mailing's id.",
+        autocompletion=completion.mailings,
+    ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 TextOption = Annotated[str | None, typer.Option("--text", help="What to send; - reads it from stdin.")]
@@ -28,12 +35,25 @@ EndOption = Annotated[
     str | None, typer.Option("--end", metavar="TIME", help="Nothing is sent from then on, on the same clock.")
 ]
 ZoneOption = Annotated[
-    str | None, typer.Option("--zone", help="Read start and end on this zone's clock, for everybody.")
+    str | None,
+    typer.Option(
+        "--zone",
+        autocompletion=completion.zones,
+        help="Read start and end on this zone's clock, for everybody.",
+    ),
 ]
 OperatorOption = Annotated[
-    list[str] | None, typer.Option("--operator", help="Only this operator code; repeatable, any of them.")
+    list[str] | None,
+    typer.Option(
+        "--operator",
+        autocompletion=completion.operators,
+        help="Only this operator code; repeatable, any of them.",
+    ),
 ]
-TagOption = Annotated[list[str] | None, typer.Option("--tag", help="Only this tag; repeatable, any of them.")]
+TagOption = Annotated[
+    list[str] | None,
+    typer.Option("--tag", autocompletion=completion.tags, help="Only this tag; repeatable, any of them."),
+]
 BetweenOption = Annotated[
     str | None, typer.Option("--between", metavar="HH:MM-HH:MM", help="Only in these local hours.")
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailer_cli.cli import columns, output
+from mailer_cli.cli import columns, completion, output
 from mailer_cli.cli.output import Format, OutputOption
 from mailer_cli.ids import MAX_MAILING_ID
 from mailer_cli.statuses import Status
@@ -34,7 +34,10 @@ _LONG_FOR_A_TABLE = 100_000
 _LARGEST_ID = 2**63 - 1
 
 MailingOption = Annotated[
-    int | None, typer.Option("--mailing", min=1, max=MAX_MAILING_ID, help="Of one mailing.")
+    int | None,
+    typer.Option(
+        "--mailing", min=1, max=MAX_MAILING_ID, autocompletion=completion.mailings, help="Of one mailing."
+    ),
 ]
 ClientOption = Annotated[
     str | None, typer.Option("--client", metavar="PHONE|ID", help="To one client, by phone or id.")

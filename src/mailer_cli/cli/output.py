@@ -87,6 +87,11 @@ def line(text: str) -> None:
     _write(text + "\n")
 
 
+def raw(text: str) -> None:
+    """Write text of our own as it is to stdout."""
+    _write(text)
+
+
 def say(text: str) -> None:
     """Tell the operator something, on stderr, after the data so far; controls are shown, not obeyed."""
     sys.stdout.flush()

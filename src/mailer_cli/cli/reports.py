@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailer_cli.cli import columns, output, spans
+from mailer_cli.cli import columns, completion, output, spans
 from mailer_cli.cli.output import Format, OutputOption
 from mailer_cli.ids import MAX_MAILING_ID
 from mailer_cli.reports import Breakdown
@@ -42,7 +42,12 @@ _NO_MAILINGS = 'no mailings yet; make one with `mailer mailing create --text "â€
 
 MailingArgument = Annotated[
     int | None,
-    typer.Argument(min=1, max=MAX_MAILING_ID, help="One mailing, in detail; without it, all of them."),
+    typer.Argument(
+        min=1,
+        max=MAX_MAILING_ID,
+        autocompletion=completion.mailings,
+        help="One mailing, in detail; without it, all of them.",
+    ),
 ]
 ByOption = Annotated[
     Breakdown | None, typer.Option("--by", help="Only the messages by this, a row for each.")
