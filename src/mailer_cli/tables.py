@@ -246,6 +246,18 @@ class Pace(SQLModel, table=True):
     latest: float = Field(sa_column=Column(Double, nullable=False))
 
 
+class Summary(SQLModel, table=True):
+    """What the messages of a large mailing that is over add up to by one aspect, for reports."""
+
+    __tablename__ = "summary"
+    __table_args__ = (PrimaryKeyConstraint("mailing_id", "aspect"),)
+
+    mailing_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    aspect: str = Field(sa_column=Column(Text, nullable=False))
+    counts: list[int] = Field(sa_column=Column(ARRAY(BigInteger), nullable=False))
+    parts: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+
+
 class Run(SQLModel, table=True):
     """One execution of `mailer dispatch`."""
 

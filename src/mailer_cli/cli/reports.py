@@ -18,6 +18,8 @@ from mailer_cli.statuses import Status
 if TYPE_CHECKING:
     from mailer_cli.reports import Part, Total
 
+    Parts = dict[Breakdown, Sequence[Part] | None]  # None: there are too many messages to read them all
+
 STATUSES = tuple(status.value for status in Status)
 LATE_KEYS = ("late_p50", "late_p95", "late_max")  # seconds from when messages could be sent until they were
 KEYS = (
@@ -100,7 +102,7 @@ def report(
 def _report(
     mailing: int | None, by: Breakdown | None, since: str | None, limit: int | None, form: Format
 ) -> None:
-    from mailer_cli import hints, reports
+    from mailer_cli import hints, reports, summaries
     from mailer_cli.cli import wiring
 
     begins = spans.since(since)
@@ -110,12 +112,16 @@ def _report(
     with wiring.connected() as connection, reports.snapshot(connection):
         totals = reports.totals(connection, mailing=mailing, limit=limit, since=begins)
         shown = [total.mailing for total in totals]
-        parts = {aspect: reports.parts(connection, shown, aspect) for aspect in wanted}
+        parts: Parts = {by: reports.parts(connection, shown, by)} if by else {}
+        if by is None:
+            parts = {aspect: summaries.parts(connection, totals[0], aspect) for aspect in wanted}
         standing = hints.health(connection)
     _show(totals, parts, by, form, detail=mailing is not None)
     if form is Format.TABLE:
         if mailing is None and since is None and len(totals) < standing.mailings:
             output.say(f"the newest {len(totals)} of {standing.mailings} mailings; --limit shows more")
+        if unread := [aspect.value for aspect, found in parts.items() if found is None]:
+            output.say(f"by {', '.join(unread)}: kept when it is over; --by reads all of its messages now")
         for hint in hints.hints(standing, totals):
             output.say(hint)
 
@@ -128,17 +134,18 @@ def _wanted(*, detail: bool, by: Breakdown | None, form: Format) -> list[Breakdo
 
 def _show(
     totals: list[Total],
-    parts: dict[Breakdown, Sequence[Part]],
+    parts: Parts,
     by: Breakdown | None,
     form: Format,
     *,
     detail: bool,
 ) -> None:
     if by is not None:
-        _show_parts(parts[by], by, form, totals)
+        _show_parts(parts[by] or (), by, form, totals)
     elif form is not Format.TABLE:
         arrays = {
-            f"{aspect}s": [_array_row(part, aspect) for part in found] for aspect, found in parts.items()
+            f"{aspect}s": None if found is None else [_array_row(part, aspect) for part in found]
+            for aspect, found in parts.items()
         }
         found = [{**_values(total, KEYS), **arrays} for total in totals]
         output.rows([*KEYS, *arrays], found, form)
@@ -163,7 +170,7 @@ def show_totals(totals: Sequence[Total]) -> None:
     output.rows(kept, fitting, Format.TABLE, empty=_NO_MAILINGS, right=("id", *_COUNTS))
 
 
-def _show_detail(total: Total, parts: dict[Breakdown, Sequence[Part]]) -> None:
+def _show_detail(total: Total, parts: Parts) -> None:
     values = _values(total, KEYS)
     kept = [key for key in KEYS if key not in (*STATUSES, *LATE_KEYS)] + columns.filled(STATUSES, [values])
     shown = {key: values[key] for key in kept} | {"progress": _progress(total, _BAR)}

@@ -73,8 +73,8 @@ def tend(connection: Connection, summary: Summary, go_on: Callable[[], bool]) ->
             pass
 
 
-def finish_mailings(connection: Connection) -> None:
-    """Declare mailings over whose last window on Earth has closed, with nothing under way."""
+def finish_mailings(connection: Connection) -> list[int]:
+    """Declare mailings over whose last window on Earth has closed, with nothing under way; return them."""
     over = [
         one.mailing_id
         for one in database.fetch(connection, "mailings_settled", _Settled)
@@ -82,6 +82,7 @@ def finish_mailings(connection: Connection) -> None:
     ]
     if over:
         database.execute(connection, "mailing_finish", mailing_ids=over)
+    return over
 
 
 def _schedule(one: _Settled) -> windows.Schedule:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from mailer_cli import database, windows
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Connect = Callable[[], "MessageService"]
 
 NAP = 0.5  # seconds between looks at a gate that is closed for now
+SUMMING = 600.0  # seconds that reading a mailing once more may take
 LAST_WORD = 5.0  # seconds in which a run that is over tries to say so
 
 T = TypeVar("T")
@@ -89,7 +91,7 @@ def _tick(run: Run) -> str:
     ending = _send(run)
     if not run.tended:
         _tend(run)
-    run.db(housekeeping.finish_mailings)
+    _summarise(run, run.db(housekeeping.finish_mailings))
     return ending
 
 
@@ -111,6 +113,16 @@ def _tend(run: Run) -> None:
     # What is over may be much: it may take the whole budget.
     with closing(Link(run.dsn, patience=run.deadline - clock() + STUCK)) as link:
         link.run(lambda db: housekeeping.tend(db, run.summary, lambda: not run.over), give_up=run.deadline)
+
+
+def _summarise(run: Run, mailings: list[int]) -> None:
+    # A mailing of millions takes its time; nothing waits for it but this run's end.
+    if mailings:
+        from mailer_cli import summaries
+
+        with closing(Link(run.dsn, patience=SUMMING)) as link:
+            for mailing in mailings:
+                link.run(partial(summaries.keep, mailing=mailing), give_up=run.deadline)
 
 
 def _send(run: Run) -> str:
