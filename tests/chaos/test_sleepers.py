@@ -45,7 +45,13 @@ def dispatcher(env: dict[str, str], home: Path) -> subprocess.Popen[bytes]:
     )
 
 
-@pytest.mark.parametrize("seconds", [3600, 9], ids=["in an open window", "while its window closes"])
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        pytest.param(9, id="while its window closes"),
+        pytest.param(3600, id="in an open window", marks=pytest.mark.chaos),  # for the time it takes
+    ],
+)
 def test_asleep_for_longer_than_its_lease_it_sends_nothing_when_it_wakes(
     dsn: Dsn, tmp_path: Path, seconds: float
 ) -> None:

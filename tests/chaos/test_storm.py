@@ -25,7 +25,7 @@ def blow(plan: Plan, home: Path) -> Storm:
 
 
 def test_in_a_short_storm_nothing_is_sent_twice_or_late_and_nobody_is_lost(tmp_path: Path) -> None:
-    storm = blow(Plan(SEED, seconds=25, mailing_every=2.5), tmp_path)
+    storm = blow(Plan(SEED, seconds=18, mailing_every=2), tmp_path)
     assert storm.faults.total() > 100
     assert storm.faults["database server crashed"] == 1
 

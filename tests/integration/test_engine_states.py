@@ -633,7 +633,7 @@ def engine_on(dsn: Dsn) -> type[Engine]:
 
 
 ORDINARY = settings(
-    max_examples=15,
+    max_examples=10,
     stateful_step_count=25,
     deadline=None,
     derandomize=True,
