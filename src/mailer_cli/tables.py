@@ -200,7 +200,7 @@ class Retry(SQLModel, table=True):
     __tablename__ = "retry"
     __table_args__ = (
         PrimaryKeyConstraint("shard", "mailing_id", "client_id"),
-        Index("retry_due", "shard", "retry_at"),
+        Index("retry_due", "shard", "mailing_id", "retry_at"),
     )
 
     shard: int = Field(sa_column=Column(SmallInteger, nullable=False))

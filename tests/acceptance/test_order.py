@@ -228,3 +228,39 @@ def test_a_giant_whose_messages_are_all_retrying_does_not_keep_others_waiting(
     service.dispatch()
     assert len(service.places(giant)) == 100
     service.check(connection)
+
+
+def test_ten_retries_whose_end_is_near_do_not_stand_behind_thousands_of_a_giants(
+    mailer: Mailer, connection: Connection, service: Service
+) -> None:
+    add_clients(connection, 2_000, "many")
+    add_clients(connection, 10, "few")
+    giant = create(mailer, "many", ends_in=timedelta(hours=5))
+    urgent = create(mailer, "few", ends_in=timedelta(minutes=5))
+    service.dispatch("--max-seconds", "1", "--rate", "0.001")  # opens the windows, and sends one at the most
+    # As if all had been told "not now", the giant's first.
+    connection.execute(
+        "INSERT INTO message (shard, mailing_id, client_id, phone, status, attempts)"
+        " SELECT c.shard, m.id, c.id, c.phone, 'retrying', 1"
+        " FROM client c JOIN mailing m ON c.tag = ANY (m.tags) ON CONFLICT DO NOTHING"
+    )
+    connection.execute("DELETE FROM retry")
+    connection.execute("DELETE FROM claim")
+    connection.execute("UPDATE message SET status = 'retrying'")
+    connection.execute(
+        "INSERT INTO retry (shard, mailing_id, client_id, retry_at)"
+        " SELECT shard, mailing_id, client_id, now() - make_interval(mins => 60 - mailing_id::int)"
+        " FROM message"
+    )
+    connection.execute("UPDATE mailing_window SET position = 0, catching_up = true, claimed = audience")
+    connection.execute("DELETE FROM counter")
+    connection.execute(
+        "INSERT INTO counter (shard, mailing_id, retrying)"
+        " SELECT shard, mailing_id, count(*) FROM message GROUP BY 1, 2"
+    )
+    connection.execute("UPDATE service SET rate_next = 0")
+    before = len(service.order)
+    service.dispatch()
+    assert len(service.places(giant)) >= 2_000
+    assert len([place for place in service.places(urgent) if place >= before]) == 10
+    assert max(service.places(urgent)) < 500

@@ -38,11 +38,18 @@ class Retry:
 
 
 def claim_due(
-    connection: Connection, run_id: int, shard: int, options: Options, summary: Summary
+    connection: Connection,
+    run_id: int,
+    shard: int,
+    mailing_id: int,
+    options: Options,
+    summary: Summary,
 ) -> list[Claim]:
-    """Claim due retries of one shard in one short transaction: a claim per mailing and closing time."""
+    """Claim due retries of a mailing in one shard in one short transaction: a claim per closing time."""
     with database.transaction(connection):
-        found = database.fetch(connection, "retry_due", Retry, shard=shard, wanted=options.batch)
+        found = database.fetch(
+            connection, "retry_due", Retry, shard=shard, mailing_id=mailing_id, wanted=options.batch
+        )
         margin = timedelta(seconds=options.margin)
         fates = [(retry, fate(retry, margin)) for retry in found]
         _postpone(connection, shard, [(r, f) for r, f in fates if isinstance(f, datetime)])

@@ -69,6 +69,7 @@ class Due:
 
     shard: int
     kind: str  # window | retry | lapsed
+    mailing_id: int | None  # of retries
     closes_at: datetime
     priority: int
 

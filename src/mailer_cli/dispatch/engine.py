@@ -153,8 +153,9 @@ class Engine:
         if due.kind == "lapsed":
             recover(connection, due.shard, self._options, self._summary)
             return []
-        if due.kind == "retry":
-            return claim_due(connection, self._run_id, due.shard, self._options, self._summary)
+        if due.mailing_id is not None:
+            where = due.shard, due.mailing_id
+            return claim_due(connection, self._run_id, *where, self._options, self._summary)
         claim = claim_next(connection, self._run_id, due.shard, self._options, self._summary)
         return [claim] if claim else []
 

@@ -1,6 +1,6 @@
--- What a dispatcher could claim now, a row per shard and kind, so that idle costs a few index probes.
--- Nothing is due while sending is held, or the service is not to be asked, unless that is looked through.
--- A retry is as urgent as the window it belongs to.
+-- What a dispatcher could claim now: a row per shard, and for retries per mailing, so that idle costs a few
+-- index probes. Nothing is due while sending is held, or the service is not to be asked, unless that is
+-- looked through. Retries are as urgent as the first window of their mailing that will close.
 WITH shard AS (
     SELECT generate_series(0, 15) AS shard
     WHERE %(through)s OR NOT EXISTS (
@@ -13,7 +13,7 @@ WITH shard AS (
            )
     )
 )
-SELECT shard.shard, 'window' AS kind, w.closes_at, w.priority
+SELECT shard.shard, 'window' AS kind, NULL::bigint AS mailing_id, w.closes_at, w.priority
 FROM shard CROSS JOIN LATERAL (
     SELECT w.closes_at, m.priority
     FROM mailing_window w
@@ -27,19 +27,35 @@ FROM shard CROSS JOIN LATERAL (
     LIMIT 1
 ) w
 UNION ALL
-SELECT shard.shard, 'retry', r.closes_at, r.priority
-FROM shard CROSS JOIN LATERAL (
-    SELECT coalesce(w.closes_at, now()) AS closes_at, m.priority
-    FROM retry r
-    JOIN mailing m ON m.id = r.mailing_id
-    JOIN client c ON c.id = r.client_id
-    LEFT JOIN mailing_window w
-        ON w.shard = shard.shard AND w.mailing_id = r.mailing_id AND w.zone = c.timezone
-    WHERE r.shard = shard.shard AND r.retry_at <= now()
-    ORDER BY r.retry_at
-    LIMIT 1
-) r
+SELECT shard.shard, 'retry', m.id, coalesce(w.closes_at, now()), m.priority
+FROM shard
+CROSS JOIN LATERAL (
+    WITH RECURSIVE tried AS (
+        (SELECT r.mailing_id FROM retry r WHERE r.shard = shard.shard ORDER BY r.mailing_id LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT r.mailing_id
+            FROM retry r
+            WHERE r.shard = shard.shard AND r.mailing_id > t.mailing_id
+            ORDER BY r.mailing_id
+            LIMIT 1
+        )
+        FROM tried t
+        WHERE t.mailing_id IS NOT NULL
+    )
+    SELECT mailing_id FROM tried
+) t
+JOIN mailing m ON m.id = t.mailing_id
+CROSS JOIN LATERAL (
+    SELECT min(w.closes_at) AS closes_at
+    FROM mailing_window w
+    WHERE w.shard = shard.shard AND w.mailing_id = m.id AND w.closes_at > now()
+) w
+WHERE EXISTS (
+    SELECT FROM retry r
+    WHERE r.shard = shard.shard AND r.mailing_id = m.id AND r.retry_at <= now()
+)
 UNION ALL
-SELECT shard.shard, 'lapsed', now(), 0
+SELECT shard.shard, 'lapsed', NULL, now(), 0
 FROM generate_series(0, 15) AS shard (shard)
 WHERE EXISTS (SELECT FROM claim c WHERE c.shard = shard.shard AND c.lease_until <= now())

@@ -114,7 +114,7 @@ CREATE TABLE retry (
     retry_at TIMESTAMP WITH TIME ZONE NOT NULL,
     PRIMARY KEY (shard, mailing_id, client_id)
 );
-CREATE INDEX retry_due ON retry (shard, retry_at);
+CREATE INDEX retry_due ON retry (shard, mailing_id, retry_at);
 
 CREATE TABLE counter (
     shard SMALLINT NOT NULL,
