@@ -156,6 +156,7 @@ def a_message(  # noqa: PLR0913 - a message has as many attributes, all by name
     http_status: int | None = None,
     error: str | None = None,
     retry_at: datetime | None = None,
+    run_id: int | None = None,
 ) -> int:
     """A message in `status`, counted, its client claimed from the window; a retry row if it is retrying."""
     if status == "sent":
@@ -166,11 +167,14 @@ def a_message(  # noqa: PLR0913 - a message has as many attributes, all by name
         connection.execute(
             """
             INSERT INTO message (shard, mailing_id, client_id, phone, status, attempts, created_at, sent_at,
-                                 http_status, error)
-            SELECT %s, %s, id, coalesce(%s, phone), %s, %s, coalesce(%s, now()), %s, %s, %s
+                                 http_status, error, run_id)
+            SELECT %s, %s, id, coalesce(%s, phone), %s, %s, coalesce(%s, now()), %s, %s, %s, %s
             FROM client WHERE id = %s
             """,
-            [shard, mailing_id, phone, status, attempts, created_at, sent_at, http_status, error, client_id],
+            [
+                *(shard, mailing_id, phone, status, attempts, created_at, sent_at, http_status, error),
+                *(run_id, client_id),
+            ],
         )
         _count(connection, shard, mailing_id, client_id, status)
         if sent_at is not None:

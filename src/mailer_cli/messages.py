@@ -53,6 +53,8 @@ class Detail:
     http_status: int | None
     error: str | None
     retry_at: datetime | None
+    run_id: int | None  # whose request was the last
+    host: str | None  # where that run was
     text: str | None
     mailing_state: str | None
     client_phone: str | None

@@ -171,6 +171,7 @@ class Message(SQLModel, table=True):
     sent_at: datetime | None = _instant()
     http_status: int | None = _small(default=None, nullable=True)
     error: str | None = Field(default=None, sa_type=Text)
+    run_id: int | None = _big(default=None, nullable=True)
 
 
 class Claim(SQLModel, table=True):

@@ -85,6 +85,16 @@ def test_everybody_due_is_sent_to_once_and_the_service_saw_what_we_recorded(
 
 
 @pytest.mark.usefixtures("service")
+def test_a_message_names_the_run_and_the_host_that_sent_it(mailer: Mailer, connection: Connection) -> None:
+    add_clients(connection, 1)
+    mailing = create(mailer, -1, 5)
+    mailer("dispatch")
+    shown = json.loads(mailer("message", "show", str(message_id(mailing, 1)), "-o", "json").out)
+    run, host = connection.execute("SELECT id, host FROM run").fetchall()[0]
+    assert (shown["status"], shown["run_id"], shown["host"]) == ("sent", run, host)
+
+
+@pytest.mark.usefixtures("service")
 def test_each_client_is_sent_to_as_their_own_clock_reaches_the_start(
     mailer: Mailer, connection: Connection
 ) -> None:

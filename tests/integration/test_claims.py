@@ -6,7 +6,7 @@ import pytest
 
 from mailer_cli import database, windows
 from mailer_cli.database import Connection
-from mailer_cli.dispatch import Options, Summary, claims, housekeeping
+from mailer_cli.dispatch import Options, Summary, claims, housekeeping, recover
 from mailer_cli.dispatch.claim_windows import claim_next
 from mailer_cli.dispatch.claims import Claim
 
@@ -93,3 +93,13 @@ def test_a_claim_with_an_unstarted_rest_is_never_forgotten(
 def test_a_claim_that_lapsed_starts_nothing(connection: Connection, claim: Claim, run_id: int) -> None:
     connection.execute("UPDATE claim SET lease_until = now()")
     assert claims.start(connection, run_id, claim, 4, OPTIONS) is None
+
+
+def test_a_message_in_doubt_names_the_run_that_may_have_sent_it(
+    connection: Connection, claim: Claim, run_id: int
+) -> None:
+    assert claims.start(connection, run_id, claim, 4, OPTIONS)
+    connection.execute("UPDATE claim SET lease_until = now()")
+    assert recover.recover(connection, SHARD, OPTIONS, Summary())
+    found = connection.execute("SELECT status, run_id, count(*)::int FROM message GROUP BY 1, 2 ORDER BY 1")
+    assert found.fetchall() == [("retrying", None, 6), ("unknown", run_id, 4)]

@@ -291,17 +291,24 @@ def test_a_message_is_shown_with_all_that_is_known_of_it(mailer: Mailer, connect
     client = factories.a_client(connection, phone="79161234567", tag="vip")
     opens = datetime(2026, 11, 2, 7, tzinfo=UTC)
     factories.an_open_window(connection, mailing, opens_at=opens, closes_at=opens + timedelta(hours=10))
+    run = factories.a_finished_run(connection, host="host-a")
     message = factories.a_message(
-        connection, mailing, client, "retrying", attempts=2, http_status=503, error="busy", retry_at=opens
+        *(connection, mailing, client, "retrying"),
+        attempts=2,
+        http_status=503,
+        error="busy",
+        retry_at=opens,
+        run_id=run,
     )
     for attempt in (1, 2):
         at = opens + timedelta(minutes=attempt)
         factories.a_failed_attempt(connection, message, attempt=attempt, attempted_at=at, run_id=9)
     told = mailer("message", "show", str(message), "-o", "json")
     found = json.loads(told.out)
-    assert list(found) == [*KEYS, "text", "mailing", "client", "window", "failures"]
+    assert list(found) == [*KEYS, "run_id", "host", "text", "mailing", "client", "window", "failures"]
     assert (found["id"], found["status"], found["attempts"]) == (message, "retrying", 2)
     assert (found["retry_at"], found["text"]) == ("2026-11-02T07:00:00Z", "Hello")
+    assert (found["run_id"], found["host"]) == (run, "host-a")
     assert found["mailing"] == {"id": mailing, "state": "active"}
     assert found["client"] == {
         "id": client,

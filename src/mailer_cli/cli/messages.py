@@ -162,7 +162,7 @@ def _nested(detail: Detail, failures: Sequence[Failure]) -> dict[str, Any]:
     """Tell apart what belongs to the message and what to its mailing, client and window."""
     values = asdict(detail)
     return {
-        **{key: values[key] for key in KEYS},
+        **{key: values[key] for key in (*KEYS, "run_id", "host")},
         "text": values["text"],
         "mailing": {"id": detail.mailing_id, "state": detail.mailing_state},
         "client": {"id": detail.client_id, "phone": detail.client_phone, **_of(values, _CLIENT)},

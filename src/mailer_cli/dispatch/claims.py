@@ -173,14 +173,20 @@ class Move:
     error: str | None = None
 
 
-def move(connection: Connection, shard: int, moves: list[Move], *, before: Status) -> list[tuple[int, int]]:
-    """Move messages that are still in status `before`, and the counters with them; return which moved."""
+def move(
+    connection: Connection, shard: int, moves: list[Move], *, before: Status, run_id: int | None = None
+) -> list[tuple[int, int]]:
+    """Move messages that are still in status `before`, and the counters with them; return which moved.
+
+    `run_id` is the run that may have made requests for them.
+    """
     if not moves:
         return []
     found = database.execute(
         connection,
         "message_move",
         shard=shard,
+        run_id=run_id,
         before=before.value,
         mailing_ids=[m.mailing_id for m in moves],
         client_ids=[m.client_id for m in moves],

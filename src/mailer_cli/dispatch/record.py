@@ -93,7 +93,7 @@ def _record_shard(
     connection: Connection, run_id: int, shard: int, verdicts: list[Verdict], summary: Summary
 ) -> None:
     with database.transaction(connection):
-        rows = _update(connection, shard, verdicts)
+        rows = _update(connection, run_id, shard, verdicts)
         written = {(mailing_id, client_id) for mailing_id, client_id, _, _ in rows}
         retries = [
             (v.result.claim.mailing_id, v.result.item.client_id, v.delay)
@@ -112,11 +112,14 @@ def _record_shard(
         summary.count(after)
 
 
-def _update(connection: Connection, shard: int, verdicts: list[Verdict]) -> list[tuple[int, int, str, str]]:
+def _update(
+    connection: Connection, run_id: int, shard: int, verdicts: list[Verdict]
+) -> list[tuple[int, int, str, str]]:
     return database.execute(
         connection,
         "message_record",
         shard=shard,
+        run_id=run_id,
         mailing_ids=[v.result.claim.mailing_id for v in verdicts],
         client_ids=[v.result.item.client_id for v in verdicts],
         statuses=[v.status.value for v in verdicts],

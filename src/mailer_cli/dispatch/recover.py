@@ -41,7 +41,7 @@ def recover(connection: Connection, shard: int, options: Options, summary: Summa
         database.execute(connection, "claim_take", shard=shard, id=lapsed.id)
         status = Status.RETRYING if options.deduplicates else Status.UNKNOWN
         moves = [Move(lapsed.mailing_id, client, status, tried=1, error=IN_DOUBT) for client in doubtful]
-        moved = claims.move(connection, shard, moves, before=Status.SENDING)
+        moved = claims.move(connection, shard, moves, before=Status.SENDING, run_id=lapsed.run_id)
         if options.deduplicates:
             claims.queue_retries(connection, shard, [(mailing, client, 0.0) for mailing, client in moved])
         claims.hand_on(connection, shard, lapsed.mailing_id, unstarted)

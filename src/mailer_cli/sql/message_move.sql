@@ -1,12 +1,14 @@
 -- Move messages from one status to another; the ones that somebody else moved first are left alone.
 -- `tried` is 1 where a request was, or may have been, made. Whoever claims it again takes another turn, so
--- that results of an earlier one are known for what they are.
+-- that results of an earlier one are known for what they are. `run_id`, where given, is the run that may
+-- have made the requests.
 UPDATE message m
 SET status = r.status,
     turn = m.turn + CAST(r.status = 'sending' AS int),
     attempts = m.attempts + r.tried,
     phone = coalesce(r.phone, m.phone),
-    error = coalesce(r.error, m.error)
+    error = coalesce(r.error, m.error),
+    run_id = coalesce(%(run_id)s::bigint, m.run_id)
 FROM unnest(
     %(mailing_ids)s::bigint[], %(client_ids)s::bigint[], %(statuses)s::text[], %(tried)s::smallint[],
     %(phones)s::text[], %(errors)s::text[]

@@ -1,5 +1,6 @@
 -- What the service answered. A success is a fact, however late, and may upgrade a message in doubt; any
--- other result counts only if the message has not been claimed again, or given up, since.
+-- other result counts only if the message has not been claimed again, or given up, since. The run that got
+-- the last answer is kept, for whoever asks which host it was.
 WITH result AS (
     SELECT *
     FROM unnest(
@@ -24,7 +25,8 @@ SET status = r.status,
     attempts = greatest(m.attempts, r.attempts),
     sent_at = r.sent_at,
     http_status = r.http_status,
-    error = r.error
+    error = r.error,
+    run_id = %(run_id)s
 FROM result r
 JOIN before b ON b.mailing_id = r.mailing_id AND b.client_id = r.client_id
 WHERE m.shard = %(shard)s AND m.mailing_id = r.mailing_id AND m.client_id = r.client_id

@@ -85,6 +85,7 @@ CREATE TABLE message (
     sent_at TIMESTAMP WITH TIME ZONE,
     http_status SMALLINT,
     error TEXT,
+    run_id BIGINT,
     PRIMARY KEY (shard, mailing_id, client_id),
     CONSTRAINT message_status_known CHECK (
         status IN ('sending', 'retrying', 'sent', 'failed', 'unknown', 'expired', 'cancelled')
