@@ -21,6 +21,10 @@ _DASHES = (
 _INVISIBLE = "\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"
 _SEPARATORS = re.compile(f"[{_SPACES}{_DASHES}{_INVISIBLE}.()]+")
 _DIGITS = re.compile(r"\+?[0-9]*")
+_GAP = f"[{_SPACES}{_DASHES}{_INVISIBLE}.()/]{{0,3}}"
+# With its 7 or 8 in front, or without, if it begins as a mobile number does; not within a longer number.
+_IN_TEXT = re.compile(rf"(?<![0-9])(?:\+?7{_GAP}[0-9]|8{_GAP}[0-9]|\(?9)(?:{_GAP}[0-9]){{9}}(?![0-9])")
+_HIDDEN = "•••"
 _EXTENSION = re.compile(r"[0-9].*?(?:доб|вн|ext|x|х|#|\*|,|;)", re.IGNORECASE | re.DOTALL)
 
 
@@ -50,7 +54,12 @@ def check_operator_code(text: str) -> str:
 
 def mask(phone: str) -> str:
     """A normalised number fit for a log: enough to tell two apart, too little to call."""
-    return f"{phone[:4]}***{phone[-4:]}" if len(phone) == _LENGTH else "***"
+    return f"{phone[:4]}{_HIDDEN}{phone[-4:]}" if len(phone) == _LENGTH else _HIDDEN
+
+
+def mask_all(text: str) -> str:
+    """A text with every phone in it masked, however people write it; other numbers are left alone."""
+    return _IN_TEXT.sub(lambda found: mask(f"7{re.sub('[^0-9]', '', found[0])[-10:]}"), text)
 
 
 def _fault(text: str, plain: str) -> str:

@@ -118,5 +118,32 @@ def test_anything_else_is_no_operator_code(text: str) -> None:
 
 
 def test_a_masked_number_cannot_be_called() -> None:
-    assert phones.mask("79161234567") == "7916***4567"
-    assert phones.mask("4567") == "***"
+    assert phones.mask("79161234567") == "7916•••4567"
+    assert phones.mask("4567") == "•••"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("79161234567", "+79161234567", "89161234567", "9161234567", "+7 (916) 123-45-67"),
+        *("8 916 123 45 67", "8(916)1234567", "916 123-45-67", "7.916.123.45.67", "+7\u00a0916\u2011123-45-67"),
+    ],
+)
+def test_a_phone_in_a_text_is_masked_however_it_is_written(written: str) -> None:
+    masked = phones.mask_all(f"asked by {written}, twice")
+    assert masked.replace("(", "") == "asked by 7916•••4567, twice"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("HTTP 503 Service Unavailable", "2026-11-23T10:00:05.123456Z", "message 12884901893", ""),
+        *("100000000000 of 5", "id 791612345678", "0123456789", "[phone]", "10.0.0.1:54321"),
+    ],
+)
+def test_other_numbers_are_left_alone(text: str) -> None:
+    assert phones.mask_all(text) == text
+
+
+def test_every_phone_of_a_text_is_masked() -> None:
+    assert phones.mask_all("79161234567,79161234568") == "7916•••4567,7916•••4568"
