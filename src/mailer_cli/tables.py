@@ -263,6 +263,7 @@ class Run(SQLModel, table=True):
     """One execution of `mailer dispatch`."""
 
     __tablename__ = "run"
+    __table_args__ = (Index("run_time", text("coalesce(ended_at, started_at)"), "id"),)
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
     host: str = Field(sa_type=Text)
@@ -284,7 +285,11 @@ class Attempt(SQLModel, table=True):
     """A request that was not accepted: what the service answered, or what broke."""
 
     __tablename__ = "attempt"
-    __table_args__ = (PrimaryKeyConstraint("shard", "mailing_id", "client_id", "attempted_at"),)
+    __table_args__ = (
+        PrimaryKeyConstraint("shard", "mailing_id", "client_id", "attempted_at"),
+        Index("attempt_time", "attempted_at"),
+        Index("attempt_mailing", "mailing_id", "attempted_at"),
+    )
 
     shard: int = Field(sa_column=Column(SmallInteger, nullable=False))
     mailing_id: int = Field(sa_column=Column(BigInteger, nullable=False))
@@ -302,8 +307,9 @@ class Event(SQLModel, table=True):
 
     __tablename__ = "event"
     __table_args__ = (
-        Index("event_mailing", "mailing_id", postgresql_where=text("mailing_id IS NOT NULL")),
-        Index("event_client", "client_id", postgresql_where=text("client_id IS NOT NULL")),
+        Index("event_time", "at", "id"),
+        Index("event_mailing", "mailing_id", "at", postgresql_where=text("mailing_id IS NOT NULL")),
+        Index("event_client", "client_id", "at", postgresql_where=text("client_id IS NOT NULL")),
     )
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
