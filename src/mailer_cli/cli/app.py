@@ -13,6 +13,7 @@ from mailer_cli.cli import (
     dispatch,
     help_topics,
     holding,
+    log,
     mailings,
     messages,
     output,
@@ -34,6 +35,7 @@ app.command("dispatch")(dispatch.dispatch)
 app.command("hold")(holding.hold)
 app.command("release")(holding.release)
 app.command("report")(reports.report)
+app.command("log")(log.log)
 app.add_typer(messages.app, name="message")
 app.command("sandbox")(sandbox.sandbox)
 app.add_typer(database.app, name="db")

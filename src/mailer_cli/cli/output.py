@@ -82,6 +82,24 @@ def item(value: Row, output: Format, *, headings: Mapping[str, str] | None = Non
         _write(_json(value, indent=2) + "\n")
 
 
+def log(found: Iterable[tuple[datetime, str]]) -> None:
+    """Write a line for each time and text to stdout, as they come; wrapped beneath itself on a terminal."""
+    if not sys.stdout.isatty():
+        for time, text in found:
+            _write(f"{_shown(time)}  {printable(text)}\n")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    wide = console()
+    for time, text in found:
+        entry = Table.grid(padding=(0, 2), pad_edge=False)
+        entry.add_column(no_wrap=True)
+        entry.add_column(overflow="fold")
+        entry.add_row(Text(_shown(time), "dim"), Text(printable(text)))
+        wide.print(entry)
+
+
 def line(text: str) -> None:
     """Write one line of data to stdout."""
     _write(text + "\n")
