@@ -223,6 +223,45 @@ def a_finished_run(connection: Connection, *, ago: timedelta = timedelta(0), hos
     )
 
 
+def a_run(
+    connection: Connection, at: datetime, ending: str | None = "done", *, sent: int = 0, host: str = "host-a"
+) -> int:
+    """An execution of `mailer dispatch` that ended then; without an ending, it was last heard of then."""
+    return _id(
+        connection,
+        """
+        INSERT INTO run (host, pid, started_at, heartbeat_at, ended_at, ending, claimed, sent)
+        VALUES (%(host)s, 1, %(at)s::timestamptz - interval '3 seconds', %(at)s,
+                CASE WHEN %(ending)s::text IS NOT NULL THEN %(at)s::timestamptz END,
+                %(ending)s, %(sent)s, %(sent)s)
+        RETURNING id
+        """,
+        {"at": at, "ending": ending, "host": host, "sent": sent},
+    )
+
+
+def an_event(
+    connection: Connection,
+    action: str,
+    *,
+    at: datetime | None = None,
+    **values: Any,
+) -> None:
+    """Something that Olga did, now or then; `values` may be mailing_id, client_id, old and new."""
+    from psycopg.types.json import Jsonb
+
+    row: dict[str, Any] = {"mailing_id": None, "client_id": None, "old": None, "new": None} | values
+    row |= {name: Jsonb(row[name]) for name in ("old", "new") if row[name] is not None}
+    connection.execute(
+        """
+        INSERT INTO event (at, actor, action, mailing_id, client_id, old, new)
+        VALUES (coalesce(%(at)s, now()), 'olga@office', %(action)s, %(mailing_id)s, %(client_id)s,
+                %(old)s, %(new)s)
+        """,
+        {"at": at, "action": action} | row,
+    )
+
+
 def _count(connection: Connection, shard: int, mailing_id: int, client_id: int, status: str) -> None:
     from psycopg import sql
 
