@@ -19,6 +19,7 @@ from mailer_cli.cli import (
     output,
     reports,
     sandbox,
+    why,
 )
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app.command("dispatch")(dispatch.dispatch)
 app.command("hold")(holding.hold)
 app.command("release")(holding.release)
 app.command("report")(reports.report)
+app.command("why")(why.why)
 app.command("log")(log.log)
 app.add_typer(messages.app, name="message")
 app.command("sandbox")(sandbox.sandbox)

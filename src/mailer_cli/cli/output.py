@@ -100,6 +100,13 @@ def log(found: Iterable[tuple[datetime, str]]) -> None:
         wide.print(entry)
 
 
+def paragraph(text: str) -> None:
+    """Write a sentence to stdout; on a terminal it is wrapped between words."""
+    from rich.text import Text
+
+    console().print(Text(printable(text)))
+
+
 def line(text: str) -> None:
     """Write one line of data to stdout."""
     _write(text + "\n")
