@@ -8,7 +8,8 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -17,9 +18,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chaos import oracle
 from chaos.dispatchers import Nursery, environment
+from chaos.storm import add_clients, own_server
+from chaos.test_lost_database import crash, restart, start_mailing
 from conftest import Mailer
 from mailer_cli import database
-from mailer_cli.database import Dsn
+from mailer_cli.database import Dsn, schema
 from mailer_cli.sandbox import Faults, SandboxThread
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
@@ -32,6 +35,13 @@ pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="no pgbouncer: apt-get
 @pytest.fixture
 def pooled(dsn: Dsn, tmp_path: Path) -> Iterator[Dsn]:
     """The test's database through pgbouncer in transaction mode."""
+    with pooler(dsn, tmp_path) as through:
+        yield through
+
+
+@contextmanager
+def pooler(dsn: Dsn, tmp_path: Path) -> Iterator[Dsn]:
+    """A pgbouncer of the test's own before a database while the `with` block lasts."""
     port = free_port()
     parts = conninfo_to_dict(dsn.address)
     target = " ".join(
@@ -42,6 +52,7 @@ def pooled(dsn: Dsn, tmp_path: Path) -> Iterator[Dsn]:
         f"[databases]\nmailer = {target} pool_size={POOL}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
         f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n"
         "max_client_conn = 200\nserver_reset_query_always = 0\n"
+        "server_login_retry = 1\n"  # seconds until it asks again for a database that was lost; else 15
     )
     assert PGBOUNCER is not None
     log = tmp_path / "pgbouncer.log"
@@ -49,7 +60,7 @@ def pooled(dsn: Dsn, tmp_path: Path) -> Iterator[Dsn]:
         ini.open() as readable,
         log.open("w") as written,
     ):  # pgbouncer refuses to run as root, and pytest's directories are root's own
-        pooler = subprocess.Popen(
+        process = subprocess.Popen(
             [PGBOUNCER, "/dev/stdin"],
             stdin=readable,
             stderr=written,
@@ -60,8 +71,8 @@ def pooled(dsn: Dsn, tmp_path: Path) -> Iterator[Dsn]:
         wait_for(address, log)
         yield Dsn(address)
     finally:
-        pooler.terminate()
-        pooler.wait(10)
+        process.terminate()
+        process.wait(10)
 
 
 def free_port() -> int:
@@ -124,3 +135,39 @@ def test_no_session_keeps_what_was_set_for_a_transaction(pooled: Dsn) -> None:
         ]
     assert inside == ("10s",)
     assert set(outside) == {("0",)}
+
+
+@pytest.mark.parametrize("lose", [restart, crash])
+def test_a_run_behind_it_goes_on_by_itself_after_the_database_was_lost(
+    tmp_path: Path, lose: Callable[[Path, Dsn], None]
+) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    with (
+        own_server() as (place, address),
+        pooler(prepared(Dsn(address)), tmp_path) as pooled,
+        Nursery(tmp_path) as nursery,
+        SandboxThread(token="token", ledger=ledger, faults=Faults(latency=0.05)) as service,
+    ):
+        env = environment(tmp_path, pooled.address, service.url)
+        run = nursery.start(env, "dispatch", "--max-seconds", "40")
+        while service.accepted < 50:
+            assert run.code is None, nursery.log
+            time.sleep(0.01)
+        lose(place, pooled)
+        assert run.code is None, "it ended before the database was lost"
+        assert nursery.wait(run) == 0, nursery.log
+        with database.connect(pooled) as connection:
+            found = oracle.judge(connection, ledger)
+            ending = connection.execute("SELECT ending FROM run").fetchall()
+    found.check()
+    assert found.messages == {"sent": CLIENTS}
+    assert ending == [("done",)]
+
+
+def prepared(dsn: Dsn) -> Dsn:
+    """The database, with its schema, clients and a mailing that is due."""
+    schema.upgrade(dsn)
+    with database.connect(dsn) as connection:
+        add_clients(connection, CLIENTS)
+    start_mailing(dsn)
+    return dsn
