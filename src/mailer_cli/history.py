@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from typing import Any
 
 from mailer_cli import database
 from mailer_cli.database import Connection
-from mailer_cli.errors import InvalidValueError, NotFoundError
+from mailer_cli.errors import NotFoundError
 from mailer_cli.ids import mailing_and_client, message_id, shard_of
 from mailer_cli.statuses import Status
 
@@ -24,8 +23,6 @@ LOOKBACK = {"run": 60.0, "attempt": 60.0, "sent": 60.0, "change": 3600.0}  # sec
 _SILENCE = timedelta(minutes=2)
 _AT_ONCE = 1000  # rows per round trip
 _LONGEST = 80  # characters of a value in a line; the details have all of it
-_AGO = re.compile(r"([0-9]{1,6})\s*([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 Conceal = Callable[[str], str]
 
@@ -156,20 +153,6 @@ def of_run(connection: Connection, run_id: int) -> Wanted:
         if next(found, None) is None:
             raise NotFoundError(f"no run {run_id}; see `mailer log`")
     return wanted
-
-
-def since(text: str, now: datetime) -> datetime:
-    """Read `2h`, `7d` or an instant such as `2026-11-23T10:00Z`; raise InvalidValueError."""
-    from mailer_cli import localtime
-
-    ago = _AGO.fullmatch(text.strip().lower())
-    try:
-        if ago:
-            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        return localtime.parse_instant(text, "since")
-    except (InvalidValueError, OverflowError) as error:
-        reason = getattr(error, "reason", f"{text[:40]!r} is too long ago")
-        raise InvalidValueError("since", f"{reason}, or 30m, 2h, 7d ago") from None
 
 
 def entries(

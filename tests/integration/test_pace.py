@@ -129,7 +129,7 @@ def test_the_daily_report_is_of_yesterday_unless_told_otherwise(
         (["--daily", "--by", "zone"], "--daily goes with --date and -o only"),
         (["--daily", "--date", "yesterday"], "'yesterday' is no date"),
         (["--since", "a while"], "'a while' is not understood"),
-        (["--since", "2026-02-30"], "no date of the calendar"),
+        (["--since", "2026-02-30"], "no day of the calendar"),
     ],
 )
 def test_what_does_not_go_together_is_refused(mailer: Mailer, words: list[str], told: str) -> None:

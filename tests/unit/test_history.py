@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mailer_cli import history, phones
+from mailer_cli.cli import spans
 from mailer_cli.errors import InvalidValueError
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -30,17 +31,21 @@ def told(action: str, **values: Any) -> history.Entry:
     ],
 )
 def test_a_span_is_so_long_ago(text: str, ago: timedelta) -> None:
-    assert history.since(text, NOW) == NOW - ago
+    assert spans.since(text, NOW) == NOW - ago
 
 
 def test_an_instant_says_its_offset() -> None:
-    assert history.since("2026-11-23T10:00+03:00", NOW) == datetime(2026, 11, 23, 7, tzinfo=UTC)
+    assert spans.since("2026-11-23T10:00+03:00", NOW) == datetime(2026, 11, 23, 7, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2x", "-2h", "2026-11-23", "2026-11-23T10:00", "999999w"])
+def test_a_date_is_its_beginning_in_utc() -> None:
+    assert spans.since("2026-11-20", NOW) == datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2x", "-2h", "2026-11-23T10:00", "999999w"])
 def test_anything_else_is_refused_with_both_ways_to_write_it(text: str) -> None:
     with pytest.raises(InvalidValueError, match=r"since: .*7d ago"):
-        history.since(text, NOW)
+        spans.since(text, NOW)
 
 
 def test_a_change_names_what_was_changed_by_its_id_and_shows_old_and_new() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailer_cli.cli import output
+from mailer_cli.cli import output, spans
 from mailer_cli.cli.output import Format, OutputOption
 from mailer_cli.history import Entry, Kind
 from mailer_cli.ids import MAX_MAILING_ID
@@ -116,9 +116,9 @@ def _wanted(
 
 
 def _start(connection: Connection, since: str | None) -> datetime | None:
-    from mailer_cli import database, history
+    from mailer_cli import database
 
-    return None if since is None else history.since(since, database.fetch_value(connection, "now"))
+    return None if since is None else spans.since(since, database.fetch_value(connection, "now"))
 
 
 def _show(

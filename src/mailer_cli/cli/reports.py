@@ -102,14 +102,14 @@ def report(
 def _report(
     mailing: int | None, by: Breakdown | None, since: str | None, limit: int | None, form: Format
 ) -> None:
-    from mailer_cli import hints, reports, summaries
+    from mailer_cli import database, hints, reports, summaries
     from mailer_cli.cli import wiring
 
-    begins = spans.since(since)
     if limit is None and form is Format.TABLE and sys.stdout.isatty():
         limit = _ON_A_TERMINAL
     wanted = _wanted(detail=mailing is not None, by=by, form=form)
     with wiring.connected() as connection, reports.snapshot(connection):
+        begins = None if since is None else spans.since(since, database.fetch_value(connection, "now"))
         totals = reports.totals(connection, mailing=mailing, limit=limit, since=begins)
         shown = [total.mailing for total in totals]
         parts: Parts = {by: reports.parts(connection, shown, by)} if by else {}

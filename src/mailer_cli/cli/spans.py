@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from mailer_cli.errors import InvalidValueError
 
-_SPAN = re.compile(r"([0-9]{1,5})\s*([smhdw])")
+_AGO = re.compile(r"([0-9]{1,6})\s*([smhdw])")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def span(text: str, field: str) -> timedelta:
-    """Read `90s`, `30m`, `12h`, `7d` or `2w`; raise InvalidValueError."""
-    match = _SPAN.fullmatch(text.strip().lower())
-    if match is None:
-        raise InvalidValueError(field, f"{text[:40]!r} is not understood: give 30m, 12h or 7d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+def since(text: str, now: datetime) -> datetime:
+    """Read `2h` or `7d` ago, a date (of UTC), or an instant; raise InvalidValueError.
 
-
-def since(text: str | None, field: str = "since") -> datetime | None:
-    """Read an instant, a date (of UTC), or how long ago; raise InvalidValueError."""
+    `now` is the database's: what is shown was noted by its clock.
+    """
     from mailer_cli import localtime
 
-    if text is None:
-        return None
-    if _SPAN.fullmatch(text.strip().lower()):
-        return datetime.now(UTC) - span(text, field)
+    wanted = text.strip().lower()
     try:
-        return (
-            datetime.combine(datetime.fromisoformat(text).date(), datetime.min.time(), UTC)
-            if (re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text.strip()))
-            else localtime.parse_instant(text, field)
-        )
-    except ValueError:
-        raise InvalidValueError(field, f"{text[:40]!r} is no date of the calendar") from None
+        if ago := _AGO.fullmatch(wanted):
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        if _DATE.fullmatch(wanted):
+            return datetime.combine(date.fromisoformat(wanted), time(), UTC)
+        return localtime.parse_instant(text, "since")
+    except (InvalidValueError, ValueError, OverflowError) as error:
+        reason = getattr(error, "reason", f"{text[:40]!r} is no day of the calendar")
+        raise InvalidValueError("since", f"{reason}, or 30m, 2h, 7d ago") from None
 
 
 def shown(seconds: float) -> str:
