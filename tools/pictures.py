@@ -24,13 +24,10 @@ from rich.text import Text
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 MAILER = str(Path(sys.executable).parent / "mailer")
 COLUMNS, LINES = 100, 40
-# What is drawn, in this order; the demonstration makes what the others show.
+# What is drawn, of what the demonstration has made.
 COMMANDS = {
-    "demo": ["demo"],
     "report": ["report"],
-    "report-mailing": ["report", "1"],
-    "top": ["top", "-n", "1"],
-    "doctor": ["doctor"],
+    "why": ["why", "1", "--mailing", "2"],
 }
 COLOURS = {"brown": "yellow", "default": None}  # as a terminal of old called them
 
@@ -113,9 +110,10 @@ def main(directory: Path) -> None:
             "COLORTERM": "truecolor",
             "LC_ALL": "C.UTF-8",
         }
+        on_a_terminal(["demo"], env, home)
+        env["MAILER_HOME"] = str(home / "demo")  # from now on, the demonstration's database
         for name, words in COMMANDS.items():
             draw(name, words, on_a_terminal(words, env, home), directory)
-            env["MAILER_HOME"] = str(home / "demo")  # from now on, the demonstration's database
         subprocess.run([MAILER, "db", "stop"], env=env, cwd=home, check=True, capture_output=True)
 
 

@@ -72,8 +72,10 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) latest ON true
 LEFT JOIN LATERAL (
-    SELECT (sum(x.sent + x.failed + x.unknown)
-           / greatest(1, extract(epoch FROM max(x.heartbeat_at) - min(x.started_at))))::float8 AS per_second
+    SELECT round(
+               sum(x.sent + x.failed + x.unknown)
+               / greatest(1, extract(epoch FROM max(x.heartbeat_at) - min(x.started_at))), 1
+           )::float8 AS per_second
     FROM (SELECT * FROM run ORDER BY id DESC LIMIT 50) AS x
     WHERE x.sent > 0 AND x.heartbeat_at > now() - interval '90 seconds'
 ) busy ON true
