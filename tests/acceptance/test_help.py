@@ -29,6 +29,7 @@ def test_each_topic_is_plain_text_in_a_pipe(run: Mailer, topic: Topic) -> None:
 def test_topics_are_listed(run: Mailer) -> None:
     told = run("help")
     assert all(topic in told.out for topic in Topic)
+    assert max(map(len, told.out.splitlines())) <= 80
 
 
 def test_an_unknown_topic_names_those_there_are(run: Mailer) -> None:

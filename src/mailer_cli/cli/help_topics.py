@@ -20,6 +20,13 @@ class Topic(StrEnum):
     TIME = "time"
 
 
+_ABOUT = {
+    Topic.EXIT_CODES: "what the ending of a command means",
+    Topic.STATUSES: "what a message can be, and a mailing",
+    Topic.TIME: "local time, windows, hours that are strange, zones",
+}
+
+
 def text(topic: Topic) -> str:
     """Return a topic as Markdown."""
     return (resources.files("mailer_cli") / "topics" / f"{topic.value}.md").read_text(encoding="utf-8")
@@ -37,7 +44,7 @@ def show(
     elif topic is None:
         output.line("Topics, each by `mailer help TOPIC`:")
         for each in Topic:
-            output.line(f"  {each.value:12} {_title(each)}")
+            output.line(f"  {each.value:12} {_ABOUT[each]}")
         output.line("Commands: `mailer --help`, `mailer COMMAND --help`")
         output.line("The manual: `mailer help --man | man -l -`")
     elif sys.stdout.isatty():
@@ -46,8 +53,3 @@ def show(
         output.console().print(Markdown(text(topic)))
     else:
         output.raw(text(topic))
-
-
-def _title(topic: Topic) -> str:
-    first = text(topic).split("\n\n")[1].replace("\n", " ")
-    return first if not first.startswith("#") else "local time, windows, zones"
