@@ -16,6 +16,7 @@ from mailer_cli.cli import (
     log,
     mailings,
     messages,
+    metrics,
     output,
     reports,
     sandbox,
@@ -41,6 +42,7 @@ app.command("log")(log.log)
 app.add_typer(messages.app, name="message")
 app.command("sandbox")(sandbox.sandbox)
 app.add_typer(database.app, name="db")
+app.command("metrics")(metrics.metrics)
 app.command("help")(help_topics.show)
 
 
