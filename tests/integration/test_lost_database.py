@@ -19,6 +19,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from chaos import oracle
+from chaos.proxy import Cut, Proxy
 from mailer_cli import database, windows
 from mailer_cli.database import Connection, Dsn
 from mailer_cli.dispatch import Options, Summary, claims, dispatch, engine, housekeeping, recover, tick
@@ -139,6 +140,21 @@ def leave_a_lapsed_claim(connection: Connection) -> None:
     run_id = database.fetch_value(connection, "run_start", host="a-host", pid=1)
     assert claim_next(connection, run_id, 0, Options(), Summary()) is not None
     connection.execute("UPDATE claim SET lease_until = now()")
+
+
+@pytest.mark.usefixtures("due")
+def test_a_run_sends_what_it_claimed_although_the_reply_to_the_commit_was_lost(
+    dsn: Dsn, connection: Connection, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Proxy(dsn.address) as proxy, SandboxThread(token=TOKEN, ledger=ledger) as service:
+        cut = first(lambda: proxy.cut_next(Cut.AFTER_COMMIT), claim_next)
+        monkeypatch.setattr(engine, "claim_next", cut)
+        run(Dsn(proxy.address), service)
+    assert proxy.made == [Cut.AFTER_COMMIT]
+    found = oracle.judge(connection, ledger)
+    found.check()
+    assert found.messages == {"sent": CLIENTS}
+    assert endings(connection) == [("done",)]
 
 
 @pytest.mark.usefixtures("due")

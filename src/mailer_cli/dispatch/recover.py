@@ -47,3 +47,16 @@ def recover(connection: Connection, shard: int, options: Options, summary: Summa
         claims.hand_on(connection, shard, lapsed.mailing_id, unstarted)
     summary.count(status, len(moved))
     return True
+
+
+def hand_on_forgotten(connection: Connection, run_id: int) -> int:
+    """Hand on what a run claimed without knowing: the reply to the COMMIT was lost. Return how many claims.
+
+    Only for a run that has nothing in hand: nobody would start these until their lease has lapsed.
+    """
+    forgotten = database.fetch(connection, "claim_forgotten", Lapsed, run_id=run_id)
+    for claim in forgotten:
+        with database.transaction(connection):
+            if database.execute(connection, "claim_take", shard=claim.shard, id=claim.id).rowcount:
+                claims.hand_on(connection, claim.shard, claim.mailing_id, claim.client_ids)
+    return len(forgotten)

@@ -148,8 +148,9 @@ def _pass(run: Run, now: gate.Gate) -> str | None:
     if now.closed:
         return None if _probe(run) else "waiting for the service"
     _send_all(run, run.options)
+    forgotten = run.db(lambda db: recover.hand_on_forgotten(db, run.id))
     after = run.db(gate.read)
-    return None if after.closed or after.wait > 0 or run.over else "done"
+    return None if forgotten or after.closed or after.wait > 0 or run.over else "done"
 
 
 def _probe(run: Run) -> bool:
