@@ -13,8 +13,11 @@ import factories
 from conftest import Mailer
 from mailer_cli.database import Connection
 
-NOW = datetime.now(UTC)
 Labels = frozenset[tuple[str, str]]
+
+
+def ago(**span: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**span)
 
 
 def numbers(text: str) -> dict[tuple[str, Labels], float]:
@@ -56,23 +59,21 @@ def test_mailings_are_counted_by_status(mailer: Mailer, connection: Connection) 
 
 
 def test_what_stands_in_the_way_is_told(mailer: Mailer, connection: Connection) -> None:
-    mailing = factories.a_mailing(connection, activated_at=NOW - timedelta(hours=2))
+    mailing = factories.a_mailing(connection, activated_at=ago(hours=2))
     factories.a_client(connection)
-    factories.an_open_window(connection, mailing, opens_at=NOW - timedelta(hours=1))
+    factories.an_open_window(connection, mailing, opens_at=ago(hours=1))
     factories.a_finished_run(connection, ago=timedelta(hours=3))
     connection.execute("UPDATE service SET held_at = now(), broken_at = now()")
     found = numbers(mailer("metrics").out)
     assert (of(found, "held"), of(found, "breaker_open"), of(found, "token_rejected")) == (1, 1, 0)
     assert of(found, "oldest_due_seconds") == pytest.approx(3600, abs=60)
-    assert of(found, "last_run_timestamp_seconds") == pytest.approx(
-        (NOW - timedelta(hours=3)).timestamp(), abs=60
-    )
+    assert of(found, "last_run_timestamp_seconds") == pytest.approx(ago(hours=3).timestamp(), abs=60)
 
 
 def test_mailings_that_ended_long_ago_are_left_out(mailer: Mailer, connection: Connection) -> None:
     ended = {"state": "finished"}
-    old = factories.a_mailing(connection, finished_at=NOW - timedelta(days=8), **ended)  # type: ignore[arg-type]
-    recent = factories.a_mailing(connection, finished_at=NOW - timedelta(days=6), **ended)  # type: ignore[arg-type]
+    old = factories.a_mailing(connection, finished_at=ago(days=8), **ended)  # type: ignore[arg-type]
+    recent = factories.a_mailing(connection, finished_at=ago(days=6), **ended)  # type: ignore[arg-type]
     found = numbers(mailer("metrics").out)
     assert of(found, "audience", mailing=str(old)) is None
     assert of(found, "audience", mailing=str(recent)) == 0

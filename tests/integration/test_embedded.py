@@ -442,6 +442,7 @@ def test_a_long_log_is_emptied_at_a_start(shared: Path) -> None:
 
 
 def test_rows_that_were_acknowledged_survive_kill_9_under_load(shared: Path) -> None:
+    embedded.stop(shared)  # another test may have started it without durability
     uri = embedded.ensure(shared)
     with psycopg.connect(uri) as connection:
         connection.execute("DROP TABLE IF EXISTS load")
