@@ -201,9 +201,9 @@ def totals(
     if mailing is not None and not found:
         raise NotFoundError(f"no mailing {mailing}; see `mailer mailing list`")
     mailings = [row.mailing for row in found]
-    audiences = {part.mailing: part for part in _audiences(connection, mailings)}
+    whole = {part.mailing: part for part in audiences(connection, mailings)}
     late = lateness(connection, mailings)
-    return [_with_lateness(_with_audience(r, audiences.get(r.mailing)), late[r.mailing]) for r in found]
+    return [_with_lateness(_with_audience(r, whole.get(r.mailing)), late[r.mailing]) for r in found]
 
 
 def parts(connection: Connection, mailings: Sequence[int], by: Breakdown) -> Sequence[Part]:
@@ -221,6 +221,14 @@ def parts(connection: Connection, mailings: Sequence[int], by: Breakdown) -> Seq
             return _read(connection, "report_by_hour", HourPart, mailings)
         case Breakdown.ERROR:
             return _read(connection, "report_by_error", ErrorPart, mailings)
+
+
+def audiences(connection: Connection, mailings: Sequence[int], *, by_zone: bool = False) -> list[ZonePart]:
+    """Return how many each mailing is meant for and how many wait, without reading messages.
+
+    Clients are counted where a window is not open yet; a draft has no windows, and is left out.
+    """
+    return _read(connection, "report_audience", ZonePart, mailings, by_zone=by_zone)
 
 
 def lateness(connection: Connection, mailings: Sequence[int]) -> dict[int, pace.Lateness | None]:
@@ -271,7 +279,7 @@ def _with_lateness(total: Total, late: pace.Lateness | None) -> Total:
 
 def _zones(connection: Connection, mailings: Sequence[int]) -> list[ZonePart]:
     """Put windows and messages of a zone side by side; either may be without the other."""
-    windows = {(part.mailing, part.zone): part for part in _audiences(connection, mailings, by_zone=True)}
+    windows = {(part.mailing, part.zone): part for part in audiences(connection, mailings, by_zone=True)}
     counts: dict[tuple[int, str | None], dict[str, Any]] = {
         (key.mailing, key.key): key.by_status() for key in _keys(connection, mailings, Breakdown.ZONE)
     }
@@ -280,10 +288,6 @@ def _zones(connection: Connection, mailings: Sequence[int]) -> list[ZonePart]:
         replace(windows.get(place, ZonePart(mailing=place[0], zone=place[1])), **counts.get(place, {}))
         for place in places
     ]
-
-
-def _audiences(connection: Connection, mailings: Sequence[int], *, by_zone: bool = False) -> list[ZonePart]:
-    return _read(connection, "report_audience", ZonePart, mailings, by_zone=by_zone)
 
 
 def _keys(connection: Connection, mailings: Sequence[int], by: Breakdown) -> list[_Key]:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING
 
 from mailer_cli import database
 from mailer_cli.database import Connection
 from mailer_cli.ids import SHARDS
+
+if TYPE_CHECKING:
+    from mailer_cli.hours import Hours
 
 # No clock on Earth runs further behind UTC than UTC-12.
 LAST_ZONE = timedelta(hours=12)
@@ -28,6 +32,14 @@ class Schedule:
     zone: str | None
     hours: str | None
     weekdays: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished(Schedule):
+    """A mailing that is not over, drafts and paused ones included."""
+
+    state: str
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +71,7 @@ def span(schedule: Schedule, zone: str, now: datetime) -> Span:
     """Return the window of `schedule` in `zone`; one that never opens closes as it opens."""
     from mailer_cli import localtime
 
-    clock = localtime.find_zone(zone)
-    start, end = schedule.starts_at, schedule.ends_at
-    if schedule.zone is not None:
-        # One instant for everybody; allowed hours and days are still each client's own.
-        common = localtime.find_zone(schedule.zone)
-        start, end = localtime.to_instant(start, common), localtime.to_instant(end, common)
-    hours = localtime.Hours.parse(schedule.hours) if schedule.hours else None
-    days = localtime.parse_days(schedule.weekdays) if schedule.weekdays else None
+    start, end, clock, hours, days = _read(schedule, zone)
     whole = localtime.outer(start, end, clock, hours, days)
     if whole is None:
         never = start if start.tzinfo else localtime.to_instant(start, clock)
@@ -75,6 +80,31 @@ def span(schedule: Schedule, zone: str, now: datetime) -> Span:
     if stretch is None:
         return Span(whole.opens_at, whole.closes_at, whole.closes_at, whole.closes_at)
     return Span(whole.opens_at, whole.closes_at, stretch.opens_at, stretch.closes_at)
+
+
+def stretches(schedule: Schedule, zone: str, now: datetime) -> list[tuple[datetime, datetime]]:
+    """Return when messages of `schedule` may be sent in `zone` from `now` on: apart, in order."""
+    from mailer_cli import localtime
+
+    found = localtime.window(*_read(schedule, zone))
+    return [(max(each.opens_at, now), each.closes_at) for each in found if each.closes_at > now]
+
+
+def _read(
+    schedule: Schedule, zone: str
+) -> tuple[datetime, datetime, tzinfo, Hours | None, frozenset[int] | None]:
+    """Read start, end, the zone's clock, hours and days."""
+    from mailer_cli import localtime
+
+    clock = localtime.find_zone(zone)
+    start, end = schedule.starts_at, schedule.ends_at
+    if schedule.zone is not None:
+        # One instant for everybody; allowed hours and days are still each client's own.
+        common = localtime.find_zone(schedule.zone)
+        start, end = localtime.to_instant(start, common), localtime.to_instant(end, common)
+    hours = localtime.Hours.parse(schedule.hours) if schedule.hours else None
+    days = localtime.parse_days(schedule.weekdays) if schedule.weekdays else None
+    return start, end, clock, hours, days
 
 
 def last_close(schedule: Schedule) -> datetime:
@@ -103,6 +133,11 @@ def derive(connection: Connection, mailing_ids: Collection[int] | None = None) -
         if changed:
             _write(connection, changed)
         return len(changed)
+
+
+def unfinished(connection: Connection) -> list[Unfinished]:
+    """Return the mailings that are not over, in the order of their ids."""
+    return database.fetch(connection, "mailing_unfinished", Unfinished)
 
 
 def zones_in_use(connection: Connection) -> list[str]:

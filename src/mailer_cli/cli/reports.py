@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailer_cli.cli import columns, completion, output, spans
+from mailer_cli.cli import charts, columns, completion, output, spans
 from mailer_cli.cli.output import Format, OutputOption
 from mailer_cli.ids import MAX_MAILING_ID
 from mailer_cli.reports import Breakdown
@@ -39,7 +39,6 @@ _COUNTS = ("audience", "waiting", *STATUSES, "count", "http_status")
 _ON_A_TERMINAL = 20  # mailings
 _WIDE = 100  # columns of a terminal that have room for the whole bar
 _BAR, _SHORT_BAR = 10, 6
-_HISTOGRAM = 30  # columns of the longest bar
 _NO_MAILINGS = 'no mailings yet; make one with `mailer mailing create --text "…" --start … --end …`'
 
 MailingArgument = Annotated[
@@ -159,7 +158,10 @@ def show_totals(totals: Sequence[Total]) -> None:
     """Write mailings as a table, a row each, as wide as the terminal allows."""
     width = output.console().width
     bar = _BAR if width >= _WIDE else _SHORT_BAR
-    rows = [{"id": t.mailing, **_cells(t, KEYS), "progress": _progress(t, bar)} for t in totals]
+    rows = [
+        {"id": t.mailing, **_cells(t, KEYS), "progress": charts.progress(t.final, t.audience, bar)}
+        for t in totals
+    ]
     counts = ["audience", "waiting", *columns.filled(STATUSES, rows)]
     wide = ["id", "state", "text", "starts_at", "ends_at", *counts, "progress"]
     kept, fitting = columns.fit(wide, rows, width, give_up=("ends_at", "starts_at", "state"), elastic="text")
@@ -173,7 +175,9 @@ def show_totals(totals: Sequence[Total]) -> None:
 def _show_detail(total: Total, parts: Parts) -> None:
     values = _values(total, KEYS)
     kept = [key for key in KEYS if key not in (*STATUSES, *LATE_KEYS)] + columns.filled(STATUSES, [values])
-    shown = {key: values[key] for key in kept} | {"progress": _progress(total, _BAR)}
+    shown = {key: values[key] for key in kept} | {
+        "progress": charts.progress(total.final, total.audience, _BAR)
+    }
     if lateness := spans.lateness(total.late_p50, total.late_p95, total.late_max):
         shown["sent late by"] = lateness
     output.item(shown, Format.TABLE)
@@ -208,8 +212,7 @@ def _show_parts(parts: Sequence[Part], by: Breakdown, form: Format, totals: Sequ
 
 def _histogram(keys: Sequence[str], rows: list[dict[str, Any]]) -> tuple[Sequence[str], list[dict[str, Any]]]:
     most = max((row["sent"] for row in rows), default=0)
-    full = "█" if _can_show("█") else "#"
-    drawn = [{**row, "histogram": full * max(1, row["sent"] * _HISTOGRAM // most)} for row in rows]
+    drawn = [{**row, "histogram": charts.bar(row["sent"], most)} for row in rows]
     return (*keys, "histogram"), drawn
 
 
@@ -230,21 +233,3 @@ def _cells(value: Total | Part, keys: Sequence[str]) -> dict[str, Any]:
         key: columns.minute(found) if isinstance(found, datetime) else found
         for key, found in _values(value, keys).items()
     }
-
-
-def _progress(total: Total, length: int) -> str:
-    """Draw the share of the audience that nothing more will happen to; full only when that is all of it."""
-    if not total.audience:
-        return ""
-    full, empty = "█░" if _can_show("█░") else "#-"
-    percent = min(total.final * 100 // total.audience, 100)
-    done = percent * length // 100
-    return f"{full * done}{empty * (length - done)} {percent:>3}%"
-
-
-def _can_show(text: str) -> bool:
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

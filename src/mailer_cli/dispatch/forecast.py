@@ -24,24 +24,6 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
-class _Mailing:
-    mailing_id: int
-    starts_at: datetime
-    ends_at: datetime
-    zone: str | None
-    hours: str | None
-    weekdays: str | None
-    state: str
-    priority: int
-
-    @property
-    def schedule(self) -> windows.Schedule:
-        return windows.Schedule(
-            self.mailing_id, self.starts_at, self.ends_at, self.zone, self.hours, self.weekdays
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class _Number:
     mailing_id: int
     zone: str
@@ -58,7 +40,7 @@ def forecast(connection: Connection, at: datetime | None = None) -> list[Forecas
         now: datetime = database.fetch_value(connection, "now")
         at = at or now
         held: str | None = database.fetch_value(connection, "hold_reason")
-        mailings = {m.mailing_id: m for m in database.fetch(connection, "forecast_mailings", _Mailing)}
+        mailings = {m.mailing_id: m for m in windows.unfinished(connection)}
         waiting = _numbers(database.fetch(connection, "forecast_waiting", _Number))
         retries = _numbers(database.fetch(connection, "forecast_retries", _Number, at=at))
     found = [
@@ -75,9 +57,9 @@ def _numbers(rows: list[_Number]) -> dict[tuple[int, str], int]:
 
 
 def _judge(
-    mailing: _Mailing, zone: str, at: datetime, waiting: int, retries: int, held: str | None
+    mailing: windows.Unfinished, zone: str, at: datetime, waiting: int, retries: int, held: str | None
 ) -> Forecast:
-    span = windows.span(mailing.schedule, zone, at)
+    span = windows.span(mailing, zone, at)
     why = _hindrance(mailing, span, at, held)
     due = 0 if why else waiting + retries
     if not why:
@@ -87,7 +69,7 @@ def _judge(
     return Forecast(mailing.mailing_id, zone, due, span.opens_at, span.closes_at, waiting + retries, why)
 
 
-def _hindrance(mailing: _Mailing, span: windows.Span, at: datetime, held: str | None) -> str | None:
+def _hindrance(mailing: windows.Unfinished, span: windows.Span, at: datetime, held: str | None) -> str | None:
     """Say what keeps this window from being sent at `at`; None if nothing does."""
     if span.opens_at >= span.closes_at:
         return "never opens here: its start and end leave no time"
