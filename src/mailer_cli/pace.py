@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,25 +9,9 @@ from datetime import UTC, datetime
 
 from mailer_cli import database
 from mailer_cli.database import Connection
-
-_STEP = 1.2  # each bucket ends a fifth later than the one before: a percentile is right to a tenth
-_FINEST = 0.1  # seconds; bucket 0 ends here
-
+from mailer_cli.histogram import LATENESS
 
 UNTOLD = -1  # the bucket of what was sent nobody knows how late: an operator found out about it
-
-
-def bucket(seconds: float) -> int:
-    """Return the number of the bucket that a lateness falls into."""
-    if seconds <= _FINEST:
-        return 0
-    return math.ceil(round(math.log(seconds / _FINEST, _STEP), 9))
-
-
-def middle(number: int) -> float:
-    """Return the seconds that stand for all of a bucket."""
-    end = _FINEST * _STEP**number
-    return end / 2 if number == 0 else end / math.sqrt(_STEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +34,12 @@ class Part:
 
 def lateness(parts: Sequence[Part]) -> Lateness | None:
     """Return the percentiles of a histogram; None without messages."""
-    ordered = sorted((part for part in parts if part.bucket != UNTOLD), key=lambda part: part.bucket)
-    total = sum(part.sent for part in ordered)
-    if not total:
+    counts = sorted((part.bucket, part.sent) for part in parts if part.bucket != UNTOLD)
+    p50, p95 = (LATENESS.percentile(counts, share) for share in (0.50, 0.95))
+    if p50 is None or p95 is None:
         return None
-    latest = max(part.latest for part in ordered)
-    return Lateness(
-        min(_percentile(ordered, total, 0.50), latest), min(_percentile(ordered, total, 0.95), latest), latest
-    )
-
-
-def _percentile(ordered: Sequence[Part], total: int, share: float) -> float:
-    seen = 0
-    for part in ordered:
-        seen += part.sent
-        if seen >= share * total:
-            return middle(part.bucket)
-    return middle(ordered[-1].bucket)
+    latest = max(part.latest for part in parts if part.bucket != UNTOLD)
+    return Lateness(min(p50, latest), min(p95, latest), latest)
 
 
 class Sendings:
@@ -81,7 +53,7 @@ class Sendings:
         """Note one message that could have been sent at `due_at`, None if nobody knows, and was at `at`."""
         late = 0.0 if due_at is None else max(0.0, (at - due_at).total_seconds())
         hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        place = mailing_id, hour, UNTOLD if due_at is None else bucket(late)
+        place = mailing_id, hour, UNTOLD if due_at is None else LATENESS.bucket(late)
         self._sent[place] += 1
         self._latest[place] = max(late, self._latest.get(place, 0.0))
 

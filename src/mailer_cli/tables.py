@@ -230,7 +230,7 @@ class Counter(SQLModel, table=True):
 class Pace(SQLModel, table=True):
     """How many messages of one mailing (in one shard) were sent in one hour of UTC, and how late.
 
-    `bucket` is one of `pace.bucket`; `latest` the seconds of the latest of them.
+    `bucket` is one of `histogram.LATENESS`; `latest` the seconds of the latest of them.
     """
 
     __tablename__ = "pace"
@@ -260,7 +260,7 @@ class Summary(SQLModel, table=True):
 
 
 class Run(SQLModel, table=True):
-    """One execution of `mailer dispatch`."""
+    """One execution of `mailer dispatch`; `latencies` counts its requests by `histogram.LATENCY`."""
 
     __tablename__ = "run"
     __table_args__ = (Index("run_time", text("coalesce(ended_at, started_at)"), "id"),)
@@ -278,6 +278,7 @@ class Run(SQLModel, table=True):
     unknown: int = _big()
     expired: int = _big()
     cancelled: int = _big()
+    latencies: list[int] = Field(sa_column=Column(ARRAY(BigInteger), nullable=False, server_default="{}"))
     ending: str | None = Field(default=None, sa_type=Text)
 
 

@@ -321,6 +321,8 @@ def test_each_run_is_recorded_with_what_it_did(mailer: Mailer, connection: Conne
     mailer("dispatch")
     row = connection.execute("SELECT claimed, sent, ending, ended_at IS NOT NULL FROM run").fetchone()
     assert row == (12, 12, "done", True)
+    [(latencies,)] = connection.execute("SELECT latencies FROM run").fetchall()
+    assert sum(latencies) == 12
 
 
 def test_a_dry_run_says_what_would_be_sent_and_changes_nothing(

@@ -13,6 +13,7 @@ import factories
 from conftest import Mailer
 from mailer_cli import pace
 from mailer_cli.database import Connection
+from mailer_cli.histogram import LATENESS
 from mailer_cli.ids import SHARDS
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -20,20 +21,20 @@ NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
 @given(st.floats(0, 10**7))
 def test_the_middle_of_a_bucket_is_within_a_tenth_of_what_fell_into_it(seconds: float) -> None:
-    middle = pace.middle(pace.bucket(seconds))
+    middle = LATENESS.middle(LATENESS.bucket(seconds))
     assert abs(middle - seconds) <= max(0.1, 0.1 * seconds)
 
 
 @given(st.floats(0, 10**6), st.floats(0, 10**6))
 def test_who_is_later_is_never_in_an_earlier_bucket(one: float, other: float) -> None:
-    assert pace.bucket(min(one, other)) <= pace.bucket(max(one, other))
+    assert LATENESS.bucket(min(one, other)) <= LATENESS.bucket(max(one, other))
 
 
 def test_percentiles_are_read_from_the_histogram() -> None:
     parts = [
-        pace.Part(pace.bucket(1.0), 90, 1.0),
-        pace.Part(pace.bucket(60.0), 9, 61.0),
-        pace.Part(pace.bucket(4000.0), 1, 4000.0),
+        pace.Part(LATENESS.bucket(1.0), 90, 1.0),
+        pace.Part(LATENESS.bucket(60.0), 9, 61.0),
+        pace.Part(LATENESS.bucket(4000.0), 1, 4000.0),
     ]
     late = pace.lateness(parts)
     assert late is not None
@@ -74,7 +75,7 @@ def a_day(connection: Connection) -> int:
             sent_at=NOON + timedelta(seconds=seconds),
         )
         connection.execute(
-            "UPDATE pace SET bucket = %s, latest = %s WHERE bucket = -1", [pace.bucket(seconds), seconds]
+            "UPDATE pace SET bucket = %s, latest = %s WHERE bucket = -1", [LATENESS.bucket(seconds), seconds]
         )
     factories.a_failed_attempt(connection, message, attempted_at=NOON + timedelta(minutes=1))
     return mailing

@@ -248,7 +248,10 @@ class Engine:
         worker = asyncio.current_task()
         try:
             self._in_flight.add(worker)
+            asked = clock()
             outcome = await self._service.send(number, item.phone, piece.claim.text, still)
+            if not isinstance(outcome, NotSent):
+                self._summary.latencies.add(clock() - asked)
         except asyncio.CancelledError:
             if self.stopped_by is None:
                 raise
@@ -306,7 +309,7 @@ class Engine:
         record(connection, self._run_id, verdicts, self._summary)
         self._tell_gate(connection, [v.result.outcome for v in verdicts])
         claims.delete(connection, self._run_id, settled)
-        database.execute(connection, "run_beat", run_id=self._run_id, **self._summary.counts())
+        database.execute(connection, "run_beat", run_id=self._run_id, **self._summary.beat())
 
     def _tell_gate(self, connection: Connection, outcomes: list[Outcome]) -> None:
         """Let every host know how the service does; a probe's result is told by whoever probes."""

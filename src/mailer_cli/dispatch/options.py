@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
+from typing import Any
 
+from mailer_cli.histogram import Latencies
 from mailer_cli.statuses import Status
 
 SLACK = 2.0  # seconds a started message may wait for its turn to be sent
@@ -74,6 +76,7 @@ class Summary:
     expired: int = 0
     cancelled: int = 0
     held: bool = False
+    latencies: Latencies = field(default_factory=Latencies)
 
     def count(self, status: str, number: int = 1) -> None:
         """Add messages that came to have `status`."""
@@ -82,7 +85,12 @@ class Summary:
 
     def counts(self) -> dict[str, int]:
         """The numbers, by their names in the `run` table."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "held"}
+        names = ("claimed", *(status.value for status in Status if status != Status.SENDING))
+        return {name: getattr(self, name) for name in names}
+
+    def beat(self) -> dict[str, Any]:
+        """What the `run` table is told."""
+        return {**self.counts(), "latencies": self.latencies.counts}
 
 
 Progress = Callable[[Summary], None]

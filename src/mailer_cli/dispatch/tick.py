@@ -194,7 +194,7 @@ def _begin(connection: Connection) -> int:
 def _end(run: Run, ending: str) -> None:
     def say(connection: Connection) -> None:
         with database.transaction(connection):
-            database.execute(connection, "run_beat", run_id=run.id, **run.summary.counts())
+            database.execute(connection, "run_beat", run_id=run.id, **run.summary.beat())
             database.execute(connection, "run_end", run_id=run.id, ending=ending)
 
     with suppress(*LOST):  # a run without an end is how the history shows a lost database

@@ -2,5 +2,6 @@
 UPDATE run
 SET heartbeat_at = now(),
     claimed = %(claimed)s, sent = %(sent)s, retrying = %(retrying)s, failed = %(failed)s,
-    unknown = %(unknown)s, expired = %(expired)s, cancelled = %(cancelled)s
+    unknown = %(unknown)s, expired = %(expired)s, cancelled = %(cancelled)s,
+    latencies = %(latencies)s::bigint[]
 WHERE id = %(run_id)s

@@ -164,6 +164,7 @@ CREATE TABLE run (
     unknown BIGINT DEFAULT 0 NOT NULL,
     expired BIGINT DEFAULT 0 NOT NULL,
     cancelled BIGINT DEFAULT 0 NOT NULL,
+    latencies BIGINT[] DEFAULT '{}' NOT NULL,
     ending TEXT,
     PRIMARY KEY (id)
 );
