@@ -11,7 +11,7 @@ from mailer_cli import database
 from mailer_cli.database import Connection
 from mailer_cli.ids import SHARDS
 
-_SILENCE = timedelta(minutes=2)  # cron comes round every minute
+SILENCE = timedelta(minutes=2)  # cron comes round every minute
 _SOON = timedelta(minutes=10)  # until a wait is over: then its seconds matter
 _NAMED = 3  # mailings in doubt; the rest are only counted
 
@@ -55,6 +55,14 @@ def health(connection: Connection) -> Health:
 
 def hints(standing: Health, mailings: Iterable[InDoubt]) -> Iterator[str]:
     """Yield what the operator should know, and what to do about it."""
+    yield from gate(standing)
+    if standing.held_at is None and standing.neglected:
+        yield from _silence(standing)
+    yield from _in_doubt([mailing for mailing in mailings if mailing.unknown])
+
+
+def gate(standing: Health) -> Iterator[str]:
+    """Yield what stands between due messages and the service."""
     if standing.held_at is not None:
         who = f" by {standing.held_by}" if standing.held_by else ""
         reason = f": {standing.hold_reason}" if standing.hold_reason else ""
@@ -68,9 +76,6 @@ def hints(standing: Health, mailings: Iterable[InDoubt]) -> Iterator[str]:
     if standing.broken_at is not None:
         reason = f" ({standing.break_reason})" if standing.break_reason else ""
         yield f"the message service fails since {_at(standing.broken_at)}{reason}; {_probe(standing)}"
-    if standing.held_at is None and standing.neglected:
-        yield from _silence(standing)
-    yield from _in_doubt([mailing for mailing in mailings if mailing.unknown])
 
 
 def _probe(standing: Health) -> str:
@@ -89,7 +94,7 @@ def _silence(standing: Health) -> Iterator[str]:
     ask = "is cron running? see crontab.example"
     if standing.last_run_at is None:
         yield f"messages are due and no dispatch has ever run; {ask}"
-    elif standing.now - standing.last_run_at > _SILENCE:
+    elif standing.now - standing.last_run_at > SILENCE:
         yield f"no dispatch has run for {age(standing.now - standing.last_run_at)}; {ask}"
 
 

@@ -25,6 +25,23 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """How fast an operator lets it go: messages a second and a day at the most, or a second exactly."""
+
+    limit: float | None = None
+    per_day: int | None = None
+    exactly: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast it goes, and how that is known."""
+
+    limits: Limits
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Projection:
     """What would become of one mailing; `others` are the messages of other mailings on the way meanwhile."""
 
@@ -38,6 +55,17 @@ def speed(connection: Connection) -> Speed:
     found = database.fetch_one(connection, "projection_speed", Speed, enough=_ENOUGH)
     assert found is not None  # noqa: S101 - the first migration makes the row
     return found
+
+
+def limits(wanted: Wanted, speed: Speed) -> Pace | None:
+    """Decide how fast it would go; None while nobody can know."""
+    measured = speed.now or speed.before
+    rate, source = wanted.exactly, "as given"
+    if rate is None:
+        rate, source = measured, "as sent of late"
+    if wanted.limit is not None and (rate is None or rate > wanted.limit):
+        rate, source = wanted.limit, "MAILER_RATE_PER_SECOND"
+    return None if rate is None else Pace(Limits(rate, wanted.per_day, speed.used_today), source)
 
 
 def project(connection: Connection, mailing_id: int, plan: Plan, limits: Limits) -> Projection:

@@ -195,15 +195,26 @@ def totals(
     `since` leaves out those that were over in every zone before that. What this costs does not depend on
     how many messages there are. Raises NotFoundError for an unknown mailing.
     """
-    found = database.fetch(
-        connection, "report_mailings", Total, mailing=mailing, limit=limit, since=since, shards=_SHARDS
-    )
+    found = counted(connection, mailing=mailing, limit=limit, since=since)
     if mailing is not None and not found:
         raise NotFoundError(f"no mailing {mailing}; see `mailer mailing list`")
     mailings = [row.mailing for row in found]
     whole = {part.mailing: part for part in audiences(connection, mailings)}
     late = lateness(connection, mailings)
     return [_with_lateness(_with_audience(r, whole.get(r.mailing)), late[r.mailing]) for r in found]
+
+
+def counted(
+    connection: Connection,
+    *,
+    mailing: int | None = None,
+    limit: int | None = None,
+    since: datetime | None = None,
+) -> list[Total]:
+    """Return the same by the counters alone: without audience and lateness."""
+    return database.fetch(
+        connection, "report_mailings", Total, mailing=mailing, limit=limit, since=since, shards=_SHARDS
+    )
 
 
 def parts(connection: Connection, mailings: Sequence[int], by: Breakdown) -> Sequence[Part]:

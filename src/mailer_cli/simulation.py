@@ -87,9 +87,14 @@ class _Queue:
         self.left = float(part.waiting)
         self.finishes_at: datetime | None = None
         self._sent: dict[datetime, float] = {}
+        self._next = 0  # the stretch that holds the moment, or comes after it
 
     def open(self, moment: datetime) -> bool:
-        return self.left > _NOBODY and any(begin <= moment < end for begin, end in self.part.stretches)
+        """Tell whether some may be sent to now; the moments asked for only ever go on."""
+        stretches = self.part.stretches
+        while self._next < len(stretches) and stretches[self._next][1] <= moment:
+            self._next += 1
+        return self.left > _NOBODY and self._next < len(stretches) and stretches[self._next][0] <= moment
 
     def take(self, number: float, moment: datetime, until: datetime) -> None:
         hour = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
@@ -133,6 +138,8 @@ def _moments(queues: Sequence[_Queue], now: datetime) -> Iterator[tuple[datetime
     edges = sorted({edge for queue in queues for pair in queue.part.stretches for edge in pair if edge > now})
     moment = now
     for edge in edges:
+        if all(queue.left <= _NOBODY for queue in queues):
+            return
         while moment < edge:
             if not any(queue.open(moment) for queue in queues):
                 break  # nothing is open before the next edge: years pass at once

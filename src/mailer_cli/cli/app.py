@@ -20,6 +20,7 @@ from mailer_cli.cli import (
     output,
     reports,
     sandbox,
+    top,
     why,
 )
 
@@ -37,6 +38,7 @@ app.command("dispatch")(dispatch.dispatch)
 app.command("hold")(holding.hold)
 app.command("release")(holding.release)
 app.command("report")(reports.report)
+app.command("top")(top.top)
 app.command("why")(why.why)
 app.command("log")(log.log)
 app.add_typer(messages.app, name="message")

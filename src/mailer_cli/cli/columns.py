@@ -67,6 +67,19 @@ def measure(text: str) -> int:
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
+def compact(number: int) -> str:
+    """Return a number in five columns at the most: 9999, 12.3k, 450k, 1.25M, 12.5M."""
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size and number >= 10_000:
+            return f"{_cut(number / size)}{unit}"
+    return str(number)
+
+
+def _cut(value: float) -> str:
+    # Cut, not rounded: 999,999 is not a million yet.
+    return f"{value:.9f}"[:4].rstrip(".")
+
+
 def minute(instant: datetime) -> str:
     """Return an instant, or a wall-clock time, to the minute: enough for a table."""
     if instant.tzinfo is None:

@@ -15,9 +15,9 @@ from mailer_cli.cli.output import Format, OutputOption
 from mailer_cli.errors import InvalidStateError, MailerError
 
 if TYPE_CHECKING:
-    from mailer_cli.projections import Projection, Speed
+    from mailer_cli.projections import Pace, Projection, Speed
     from mailer_cli.settings import Settings
-    from mailer_cli.simulation import Hour, Limits, Outcome
+    from mailer_cli.simulation import Hour, Outcome
 
 HOUR_KEYS = ("hour", "zone", "local_hour", "sent")
 ZONE_KEYS = ("zone", "waiting", "opens_at", "finishes_at", "sent", "expires")
@@ -48,34 +48,29 @@ def simulate(
         standing = screens.row(connection, found)
         plan = mailings.plan_of(found)
     with wiring.connected(configured) as connection, reports.snapshot(connection):
-        limits, source = _limits(configured, projections.speed(connection), rate)
-        projection = projections.project(connection, mailing, plan, limits)
-    _show(projection, limits, source, form)
+        pace = _pace(configured, projections.speed(connection), rate)
+        projection = projections.project(connection, mailing, plan, pace.limits)
+    _show(projection, pace, form)
     if form is Format.TABLE:
         screens.say_standing(standing)
 
 
-def _limits(configured: Settings, speed: Speed, rate: float | None) -> tuple[Limits, str]:
-    """Decide how fast it would go, and say how that is known."""
-    from mailer_cli.simulation import Limits
+def _pace(configured: Settings, speed: Speed, rate: float | None) -> Pace:
+    from mailer_cli import projections
 
-    limit, measured = configured.mailer_rate_per_second, speed.now or speed.before
-    source = "as given"
-    if rate is None:
-        rate, source = (measured, "as sent of late") if measured else (limit, "MAILER_RATE_PER_SECOND")
-    if rate is None:
+    limits = configured.mailer_rate_per_second, configured.mailer_rate_per_day
+    pace = projections.limits(projections.Wanted(*limits, exactly=rate), speed)
+    if pace is None:
         raise MailerError("nothing was sent yet, so nobody knows how fast it goes; give --rate N a second")
-    if limit is not None and rate > limit:
-        rate, source = limit, "MAILER_RATE_PER_SECOND"
-    return Limits(rate, configured.mailer_rate_per_day, speed.used_today), source
+    return pace
 
 
-def _show(found: Projection, limits: Limits, source: str, form: Format) -> None:
-    outcomes = found.simulation.outcomes
+def _show(found: Projection, pace: Pace, form: Format) -> None:
+    outcomes, limits = found.simulation.outcomes, pace.limits
     whole = {
         "now": found.now,
         "per_second": round(limits.per_second, 3),
-        "per_second_source": source,
+        "per_second_source": pace.source,
         "per_day": limits.per_day,
         "waiting": sum(outcome.part.waiting for outcome in outcomes),
         "sent": sum(outcome.sent for outcome in outcomes),
