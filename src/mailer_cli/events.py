@@ -18,11 +18,14 @@ def record(
     client_id: int | None = None,
     old: Mapping[str, Any] | None = None,
     new: Mapping[str, Any] | None = None,
-) -> None:
-    """Note that `actor` did `action` (say "mailing paused"), with the values before and after."""
+) -> int:
+    """Note that `actor` did `action` (say "mailing paused"), with the values before and after.
+
+    Return the number of the note.
+    """
     from psycopg.types.json import Jsonb
 
-    database.execute(
+    number: int = database.fetch_value(
         connection,
         "event_insert",
         actor=actor,
@@ -32,3 +35,4 @@ def record(
         old=None if old is None else Jsonb(dict(old)),
         new=None if new is None else Jsonb(dict(new)),
     )
+    return number

@@ -15,7 +15,7 @@ from typing import Any
 from mailer_cli import database
 from mailer_cli.database import Connection
 from mailer_cli.errors import NotFoundError
-from mailer_cli.ids import SHARDS, mailing_and_client, shard_of
+from mailer_cli.ids import MAX_CLIENT_ID, SHARDS, mailing_and_client, shard_of
 from mailer_cli.statuses import Status
 
 _AT_ONCE = 1000  # rows per round trip and shard: what listing millions may hold in memory
@@ -160,8 +160,7 @@ def shown(connection: Connection, message_id: int) -> tuple[Detail, list[Failure
     key = _key(message_id)
     found = database.fetch_one(connection, "message_show", Detail, **key)
     if found is None:
-        where = f"mailing {key['mailing_id']}, client {key['client_id']}"
-        raise NotFoundError(f"no message {message_id} ({where}); see `mailer message list`")
+        raise _unknown(message_id, **key)
     return found, database.fetch(connection, "message_show_failures", Failure, **key)
 
 
@@ -204,3 +203,11 @@ def _wanted(statuses: Sequence[Status]) -> list[str]:
 def _require_mailing(connection: Connection, mailing_id: int) -> None:
     if database.fetch_value(connection, "message_list_mailing", mailing_id=mailing_id) is None:
         raise NotFoundError(f"no mailing {mailing_id}; see `mailer mailing list`")
+
+
+def _unknown(message_id: int, *, mailing_id: int, client_id: int, **_: int) -> NotFoundError:
+    if client_id > MAX_CLIENT_ID:
+        log = f"`mailer log --mailing {mailing_id}`"
+        return NotFoundError(f"message {message_id} is no client's: its mailing was tried out; see {log}")
+    where = f"mailing {mailing_id}, client {client_id}"
+    return NotFoundError(f"no message {message_id} ({where}); see `mailer message list`")

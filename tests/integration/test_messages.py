@@ -138,7 +138,8 @@ UNKNOWN = {
     ("list", "--client", "89161234567"): "no client 79161234567; see `mailer client list`",
     ("show", "30064771073"): "no message 30064771073 (mailing 7, client 1); see `mailer message list`",
     ("show", str(2**63 - 1)): (
-        f"no message {2**63 - 1} (mailing 2147483647, client 4294967295); see `mailer message list`"
+        f"message {2**63 - 1} is no client's: its mailing was tried out;"
+        " see `mailer log --mailing 2147483647`"
     ),
 }
 

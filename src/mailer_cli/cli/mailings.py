@@ -11,7 +11,7 @@ import typer
 
 from mailer_cli.cli import mailing_options as options
 from mailer_cli.cli import mailing_screens as screens
-from mailer_cli.cli import mailing_simulate, mailing_states, output
+from mailer_cli.cli import mailing_simulate, mailing_states, mailing_test, output
 from mailer_cli.cli.mailing_options import MailingArgument, YesOption
 from mailer_cli.cli.output import Format, OutputOption
 from mailer_cli.errors import MailerError
@@ -226,3 +226,4 @@ app.command()(mailing_states.cancel)
 app.command()(mailing_states.refresh)
 app.command()(mailing_states.retry)
 app.command()(mailing_simulate.simulate)
+app.command()(mailing_test.test)
