@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mailer_cli import counters, database, events, pace
+from mailer_cli import counters, database, events, pace, purged
 from mailer_cli.database import Connection
 from mailer_cli.errors import InvalidStateError, NotFoundError
 from mailer_cli.ids import SHARDS, mailing_and_client, shard_of
@@ -30,6 +30,7 @@ def retry(
     """
     done = dict.fromkeys(statuses, 0)
     with database.transaction(connection, force_rollback=dry_run):
+        purged.require_kept(connection, mailing_id)
         for shard in range(SHARDS):
             for status in statuses:
                 done[status] += _retry_shard(connection, shard, mailing_id, status, code)
@@ -44,6 +45,7 @@ def resolve(connection: Connection, actor: str, message_id: int, status: Status)
     mailing_id, client_id = mailing_and_client(message_id)
     shard = shard_of(client_id)
     with database.transaction(connection):
+        purged.require_kept(connection, mailing_id)
         found = database.execute(
             connection,
             "message_resolve",

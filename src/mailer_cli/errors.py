@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import IntEnum
 
 
@@ -34,6 +35,17 @@ class ConflictError(MailerError):
 
 class InvalidStateError(MailerError):
     """The thing is in a state that does not allow this."""
+
+
+class PurgedError(InvalidStateError):
+    """The messages of a mailing are gone, so nothing could tell any more who has got it."""
+
+    def __init__(self, mailing_id: int, purged_at: datetime) -> None:
+        day = purged_at.astimezone(UTC).strftime("%Y-%m-%d")
+        super().__init__(
+            f"mailing {mailing_id}: its messages were purged on {day};"
+            " create a new mailing with `mailer mailing create`"
+        )
 
 
 class InvalidValueError(MailerError):

@@ -11,7 +11,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any
 
-from mailer_cli import database
+from mailer_cli import database, purged
 from mailer_cli.database import Connection
 from mailer_cli.errors import NotFoundError
 from mailer_cli.ids import mailing_and_client, message_id, shard_of
@@ -131,10 +131,14 @@ class _Source:
 
 
 def of_message(connection: Connection, message: int) -> Wanted:
-    """Return what concerns one message: its mailing's and its client's changes too; raise NotFoundError."""
+    """Return what concerns one message: its mailing's and its client's changes too; raise NotFoundError.
+
+    Of a message that was purged, or may have been, those are what is left.
+    """
     mailing_id, client_id = mailing_and_client(message)
     key = {"shard": shard_of(client_id), "mailing_id": mailing_id, "client_id": client_id}
-    if database.fetch_value(connection, "message_status", **key) is None:
+    known = database.fetch_value(connection, "message_status", **key) is not None
+    if not known and purged.since(connection, mailing_id) is None:
         raise NotFoundError(f"no message {message}; see `mailer message list`")
     return Wanted(mailing_id=mailing_id, client_id=client_id)
 

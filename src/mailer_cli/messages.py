@@ -12,7 +12,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any
 
-from mailer_cli import database
+from mailer_cli import database, purged
 from mailer_cli.database import Connection
 from mailer_cli.errors import NotFoundError
 from mailer_cli.ids import MAX_CLIENT_ID, SHARDS, mailing_and_client, shard_of
@@ -160,7 +160,7 @@ def shown(connection: Connection, message_id: int) -> tuple[Detail, list[Failure
     key = _key(message_id)
     found = database.fetch_one(connection, "message_show", Detail, **key)
     if found is None:
-        raise _unknown(message_id, **key)
+        raise _unknown(connection, message_id, **key)
     return found, database.fetch(connection, "message_show_failures", Failure, **key)
 
 
@@ -205,9 +205,13 @@ def _require_mailing(connection: Connection, mailing_id: int) -> None:
         raise NotFoundError(f"no mailing {mailing_id}; see `mailer mailing list`")
 
 
-def _unknown(message_id: int, *, mailing_id: int, client_id: int, **_: int) -> NotFoundError:
+def _unknown(
+    connection: Connection, message_id: int, *, mailing_id: int, client_id: int, **_: int
+) -> NotFoundError:
     if client_id > MAX_CLIENT_ID:
         log = f"`mailer log --mailing {mailing_id}`"
         return NotFoundError(f"message {message_id} is no client's: its mailing was tried out; see {log}")
     where = f"mailing {mailing_id}, client {client_id}"
+    if since := purged.since(connection, mailing_id):
+        return NotFoundError(f"no message {message_id} any more ({where}); {purged.told(mailing_id, since)}")
     return NotFoundError(f"no message {message_id} ({where}); see `mailer message list`")

@@ -60,6 +60,7 @@ class Total(Counts):
     starts_at: datetime
     ends_at: datetime
     finished_at: datetime | None
+    purged_at: datetime | None = None  # since when there are only its sums
     opens_at: datetime | None = None  # the first window on Earth
     closes_at: datetime | None = None  # and the last
     audience: int = 0

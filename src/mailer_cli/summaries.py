@@ -1,14 +1,18 @@
-"""Breakdowns of large mailings, kept when they are over: nobody waits while ten million messages are read."""
+"""Breakdowns of mailings that are over: nobody waits while ten million messages are read.
+
+Those of large ones are kept when they end, those of all before their messages are purged.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
-from mailer_cli import database, reports
+from mailer_cli import database, purged, reports
 from mailer_cli.database import Connection
 from mailer_cli.reports import Breakdown, ErrorPart, OperatorPart, Part, TagPart, Total, ZonePart
 from mailer_cli.statuses import Status
@@ -24,36 +28,85 @@ _KEPT: dict[Breakdown, type[Any]] = {
 _INSTANTS = ("opens_at", "closes_at")
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """All breakdowns of a mailing, as its messages were at one instant."""
+
+    total: Total
+    parts: Mapping[Breakdown, Sequence[Part]]
+
+
 def keep(connection: Connection, mailing: int) -> bool:
     """Read all messages of a mailing that is over, and keep what they add up to; False if they are few."""
     with reports.snapshot(connection):
         [total] = reports.totals(connection, mailing=mailing)
         if _messages(total) <= LIVE:
             return False
-        found = {aspect: reports.parts(connection, [mailing], aspect) for aspect in _KEPT}
-    for aspect, parts in found.items():
+        kept = _read(connection, total)
+    with database.transaction(connection):
+        if purged.lock(connection, mailing):
+            return False  # long ago, and what was read then was all of it
+        write(connection, kept)
+    return True
+
+
+def read(connection: Connection, mailing: int) -> Kept:
+    """Read all messages of a mailing, many or few."""
+    with reports.snapshot(connection):
+        [total] = reports.totals(connection, mailing=mailing)
+        return _read(connection, total)
+
+
+def still_true(connection: Connection, kept: Kept) -> bool:
+    """Tell whether no message has changed its status since it was read."""
+    [total] = reports.totals(connection, mailing=kept.total.mailing)
+    return _counts(total) == _counts(kept.total)
+
+
+def write(connection: Connection, kept: Kept) -> None:
+    """Keep what was read, in the transaction in which the mailing is locked."""
+    for aspect, parts in kept.parts.items():
         database.execute(
             connection,
             "summary_write",
-            mailing_id=mailing,
+            mailing_id=kept.total.mailing,
             aspect=aspect.value,
-            counts=_counts(total),
+            counts=_counts(kept.total),
             parts=json.dumps([asdict(part) for part in parts], default=datetime.isoformat),
         )
-    return True
 
 
 def parts(connection: Connection, total: Total, aspect: Breakdown) -> Sequence[Part] | None:
     """Return a mailing's breakdown without reading many messages; None where that cannot be done.
 
-    What was kept counts only while the mailing's counters are what they were then.
+    What was kept counts only while the mailing's counters are what they were then. It is all there is where
+    the messages were purged.
     """
-    if aspect not in _KEPT or _messages(total) <= LIVE:
+    if aspect not in _KEPT or (total.purged_at is None and _messages(total) <= LIVE):
         return reports.parts(connection, [total.mailing], aspect)
     found = database.fetch_value(
-        connection, "summary_read", mailing_id=total.mailing, aspect=aspect.value, counts=_counts(total)
+        connection,
+        "summary_read",
+        mailing_id=total.mailing,
+        aspect=aspect.value,
+        counts=_counts(total),
+        purged=total.purged_at is not None,
     )
     return None if found is None else [_KEPT[aspect](**_values(part)) for part in found]
+
+
+def asked_for(connection: Connection, totals: Sequence[Total], aspect: Breakdown) -> Sequence[Part]:
+    """Return the breakdowns of these mailings, newest first, however many messages must be read for them."""
+    live = [total.mailing for total in totals if total.purged_at is None]
+    found = list(reports.parts(connection, live, aspect))
+    for total in totals:
+        if total.purged_at is not None:
+            found += parts(connection, total, aspect) or ()
+    return sorted(found, key=attrgetter("mailing"), reverse=True)
+
+
+def _read(connection: Connection, total: Total) -> Kept:
+    return Kept(total, {aspect: reports.parts(connection, [total.mailing], aspect) for aspect in _KEPT})
 
 
 def _messages(total: Total) -> int:

@@ -114,6 +114,7 @@ class Mailing(SQLModel, table=True):
     created_at: datetime | None = _instant(nullable=False, default_now=True)
     activated_at: datetime | None = _instant(nullable=False, default_now=True)
     finished_at: datetime | None = _instant()
+    purged_at: datetime | None = _instant()
 
 
 class MailingWindow(SQLModel, table=True):

@@ -41,6 +41,7 @@ WAITING = Facts(
     priority=0,
     activated_at=NOW - 2 * DAY,
     finished_at=None,
+    purged_at=None,
     state_since=None,
     state_by=None,
     window_state="open",

@@ -18,6 +18,7 @@ from mailer_cli.cli import (
     messages,
     metrics,
     output,
+    purge,
     reports,
     sandbox,
     top,
@@ -45,6 +46,7 @@ app.add_typer(messages.app, name="message")
 app.command("sandbox")(sandbox.sandbox)
 app.add_typer(database.app, name="db")
 app.command("metrics")(metrics.metrics)
+app.command("purge")(purge.purge)
 app.command("help")(help_topics.show)
 
 

@@ -10,7 +10,7 @@ import typer
 from mailer_cli.cli import mailing_screens as screens
 from mailer_cli.cli import output
 from mailer_cli.cli.mailing_options import MailingArgument, YesOption
-from mailer_cli.errors import MailerError
+from mailer_cli.errors import MailerError, PurgedError
 from mailer_cli.statuses import MailingState
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ def _stakes(row: dict[str, Any]) -> str:
 
 
 def _require_active(mailing: Mailing) -> None:
+    if mailing.purged_at is not None:
+        raise PurgedError(mailing.id or 0, mailing.purged_at)
     if mailing.state not in {MailingState.ACTIVE, MailingState.PAUSED}:
         raise MailerError(f"mailing {mailing.id} is {mailing.state}; nothing of it can be tried again")
 

@@ -17,6 +17,7 @@ from mailer_cli.ids import MAX_MAILING_ID
 from mailer_cli.statuses import Status
 
 if TYPE_CHECKING:
+    from mailer_cli.database import Connection
     from mailer_cli.messages import Detail, Failure, Message
 
 app = typer.Typer(help="Messages: what has become of each.", no_args_is_help=True)
@@ -86,6 +87,9 @@ def list_messages(
             of_client = messages.listed_for_client(connection, places, client_id, statuses)
             found, total = of_client[:limit], len(of_client)
         _show(found, form, min(total, limit or total))
+        gone = _purged(connection, mailing, client_id)
+    if gone:
+        output.say(gone)
     if default is not None and total > default:
         output.say(f"{default} of {total} messages; --all shows all of them")
 
@@ -116,6 +120,20 @@ def resolve(
     with wiring.connected() as connection:
         decisions.resolve(connection, wiring.actor(), message, Status(outcome.value))
     output.say(f"message {message} is {outcome.value} now")
+
+
+def _purged(connection: Connection, mailing: int | None, client_id: int | None) -> str | None:
+    """Say what is not in the list because it was purged; of all messages together, the reports say it."""
+    from mailer_cli import purged
+
+    if mailing is not None:
+        since = purged.since(connection, mailing)
+        return purged.told(mailing, since) if since else None
+    number = 0 if client_id is None else purged.number(connection, client_id)
+    if not number:
+        return None
+    mailings = "1 mailing was" if number == 1 else f"{number} mailings were"
+    return f"{mailings} purged, and messages of theirs are not listed; `mailer report` has the sums"
 
 
 def _default_limit(limit: int | None, *, everything: bool) -> int | None:

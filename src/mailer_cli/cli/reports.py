@@ -101,7 +101,7 @@ def report(
 def _report(
     mailing: int | None, by: Breakdown | None, since: str | None, limit: int | None, form: Format
 ) -> None:
-    from mailer_cli import database, hints, reports, summaries
+    from mailer_cli import database, hints, purged, reports, summaries
     from mailer_cli.cli import wiring
 
     if limit is None and form is Format.TABLE and sys.stdout.isatty():
@@ -110,8 +110,7 @@ def _report(
     with wiring.connected() as connection, reports.snapshot(connection):
         begins = None if since is None else spans.since(since, database.fetch_value(connection, "now"))
         totals = reports.totals(connection, mailing=mailing, limit=limit, since=begins)
-        shown = [total.mailing for total in totals]
-        parts: Parts = {by: reports.parts(connection, shown, by)} if by else {}
+        parts: Parts = {by: summaries.asked_for(connection, totals, by)} if by else {}
         if by is None:
             parts = {aspect: summaries.parts(connection, totals[0], aspect) for aspect in wanted}
         standing = hints.health(connection)
@@ -121,7 +120,9 @@ def _report(
             output.say(f"the newest {len(totals)} of {standing.mailings} mailings; --limit shows more")
         if unread := [aspect.value for aspect, found in parts.items() if found is None]:
             output.say(f"by {', '.join(unread)}: kept when it is over; --by reads all of its messages now")
-        for hint in hints.hints(standing, totals):
+        if mailing is not None and (purged_at := totals[0].purged_at):
+            output.say(purged.told(mailing, purged_at))
+        for hint in hints.hints(standing, [total for total in totals if total.purged_at is None]):
             output.say(hint)
 
 

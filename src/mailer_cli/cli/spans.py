@@ -12,6 +12,13 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+def length(field: str, text: str) -> timedelta:
+    """Read `12h`, `400d`, `60w`; raise InvalidValueError."""
+    if found := _AGO.fullmatch(text.strip().lower()):
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    raise InvalidValueError(field, f"{text[:40]!r} is no span of time; write 30d, 12w, 400d")
+
+
 def since(text: str, now: datetime) -> datetime:
     """Read `2h` or `7d` ago, a date (of UTC), or an instant; raise InvalidValueError.
 

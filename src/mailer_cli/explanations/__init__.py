@@ -12,7 +12,7 @@ from mailer_cli.database import Connection
 from mailer_cli.explanations.facts import Facts, load, with_queue
 from mailer_cli.explanations.finding import Finding, Verdict
 from mailer_cli.explanations.ladder import obstacles
-from mailer_cli.explanations.outcomes import outcome
+from mailer_cli.explanations.outcomes import outcome, purged
 from mailer_cli.explanations.wording import local
 
 __all__ = ["Explanation", "Facts", "Finding", "Verdict", "evidence", "explain", "why"]
@@ -39,8 +39,8 @@ def why(connection: Connection, client_id: int, mailing_id: int) -> Explanation:
 
 
 def explain(facts: Facts) -> Explanation:
-    """Decide: what became of a message is final; else what stops it first, and the rest beside it."""
-    if final := outcome(facts):
+    """Decide: what became of a message is final, or past telling; else what stops it first, and the rest."""
+    if final := outcome(facts) or purged(facts):
         return Explanation(final.verdict, final.sentence, (), facts)
     first, *rest = obstacles(facts)
     also = tuple(found for found in rest if found.verdict not in _NO_OBSTACLES)
@@ -75,7 +75,7 @@ _CLIENT = (
 )
 _MAILING = (
     *("state", "state_since", "state_by", "starts_at", "ends_at", "zone", "hours", "weekdays"),
-    *("operator_codes", "tags", "finished_at"),
+    *("operator_codes", "tags", "finished_at", "purged_at"),
 )
 _WINDOW = ("opens_at", "closes_at", "sendable_from", "sendable_until", "frozen_at", "last_client_id")
 _MESSAGE = (

@@ -42,6 +42,7 @@ class Facts:
     priority: int
     activated_at: datetime
     finished_at: datetime | None
+    purged_at: datetime | None  # since then, no message does not mean that there was none
     state_since: datetime | None
     state_by: str | None
 

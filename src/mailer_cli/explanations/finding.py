@@ -24,6 +24,7 @@ class Verdict(StrEnum):
     REGISTERED_LATE = "registered_late"
     NOT_IN_AUDIENCE = "not_in_audience"
     # What is about the mailing.
+    PURGED = "messages_purged"
     MAILING_CANCELLED = "mailing_cancelled"
     MAILING_FINISHED = "mailing_finished"
     MAILING_DRAFT = "mailing_draft"

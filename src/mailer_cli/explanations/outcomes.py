@@ -19,6 +19,15 @@ def outcome(facts: Facts) -> Finding | None:
     return told(facts) if told else None
 
 
+def purged(facts: Facts) -> Finding | None:
+    """Return that nobody can tell any more, if there may have been a message once."""
+    if facts.purged_at is None or facts.registered_at >= (facts.finished_at or facts.purged_at):
+        return None
+    when = f"the messages of this mailing were purged at {moment(facts, facts.purged_at)}"
+    lost = "whether there was one to this client is not known any more"
+    return Finding(Verdict.PURGED, f"{when}; {lost}, `mailer report {facts.mailing_id}` has the sums")
+
+
 def _sending(facts: Facts) -> Finding:
     by_whom = by_run(facts)
     if facts.lease_until is None:

@@ -11,7 +11,7 @@ from sqlmodel import Session, select
 
 from mailer_cli import database, events, windows
 from mailer_cli.database import Connection
-from mailer_cli.errors import InvalidStateError, NotFoundError
+from mailer_cli.errors import InvalidStateError, NotFoundError, PurgedError
 from mailer_cli.ids import MAX_MAILING_ID, SHARDS
 from mailer_cli.mailings.plan import Plan, facts, plan_of, require_opens
 from mailer_cli.statuses import MailingState
@@ -125,6 +125,7 @@ def update(
 
 def pause(session: Session, connection: Connection, actor: str, mailing: Mailing) -> bool:
     """Start nothing more of this mailing until it is resumed; False if it is paused already."""
+    _require_kept(mailing)
     if mailing.state == MailingState.PAUSED:
         return False
     _require(mailing, {MailingState.ACTIVE}, "paused")
@@ -134,6 +135,7 @@ def pause(session: Session, connection: Connection, actor: str, mailing: Mailing
 
 def resume(session: Session, connection: Connection, actor: str, mailing: Mailing) -> bool:
     """Send a paused mailing, or a draft; False if it is active already."""
+    _require_kept(mailing)
     if mailing.state == MailingState.ACTIVE:
         return False
     _require(mailing, {MailingState.PAUSED, MailingState.DRAFT}, "resumed")
@@ -160,6 +162,7 @@ def cancel(session: Session, connection: Connection, actor: str, mailing: Mailin
 
 def cancellable(mailing: Mailing) -> bool:
     """Tell whether there is anything to cancel: False if it is cancelled already; raise if it is over."""
+    _require_kept(mailing)
     if mailing.state == MailingState.CANCELLED:
         return False
     _require(mailing, set(_OPEN), "cancelled")
@@ -235,8 +238,14 @@ def _require(mailing: Mailing, states: set[MailingState], participle: str) -> No
 
 
 def _require_unfinished(mailing: Mailing) -> None:
+    _require_kept(mailing)
     if mailing.state not in _OPEN:
         raise InvalidStateError(f"mailing {mailing.id} is {mailing.state}; {_NEW_ONE}")
+
+
+def _require_kept(mailing: Mailing) -> None:
+    if mailing.purged_at is not None:
+        raise PurgedError(mailing.id or 0, mailing.purged_at)
 
 
 def _noun(mailing: Mailing) -> str:

@@ -1,5 +1,5 @@
 -- Statuses come from the counters: sixteen rows per mailing, however many messages it has.
-SELECT m.id AS mailing, m.state, m.text, m.starts_at, m.ends_at, m.finished_at, counted.*
+SELECT m.id AS mailing, m.state, m.text, m.starts_at, m.ends_at, m.finished_at, m.purged_at, counted.*
 FROM (
     SELECT *
     FROM mailing

@@ -41,6 +41,7 @@ CREATE TABLE mailing (
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     activated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     finished_at TIMESTAMP WITH TIME ZONE,
+    purged_at TIMESTAMP WITH TIME ZONE,
     PRIMARY KEY (id),
     CONSTRAINT mailing_id_fits_a_message_id CHECK (id BETWEEN 1 AND 2147483647),
     CONSTRAINT mailing_text_not_empty CHECK (text <> ''),
