@@ -94,6 +94,7 @@ def update(
 
     Takes effect for every message that is not claimed yet.
     """
+    _require_person(client)
     if client.removed_at is not None:
         again = f"`mailer client add {client.phone}` brings them back"
         raise InvalidStateError(f"client {client.id} was removed; {again}")
@@ -111,6 +112,7 @@ def update(
 
 def mute(session: Session, connection: Connection, actor: str, client: Client, reason: str | None) -> bool:
     """Send this client nothing until unmuted; False if muted already."""
+    _require_person(client)
     if client.muted_at is not None:
         return False
     reason = _checked_text("reason", reason, REASON_LIMIT)
@@ -122,6 +124,7 @@ def mute(session: Session, connection: Connection, actor: str, client: Client, r
 
 def unmute(session: Session, connection: Connection, actor: str, client: Client) -> bool:
     """Let messages go to this client again; False if not muted."""
+    _require_person(client)
     if client.muted_at is None:
         return False
     old = {"reason": client.mute_reason}
@@ -173,6 +176,14 @@ def facts(client: Client) -> dict[str, Any]:
         "tag": client.tag,
         "timezone": client.timezone,
     }
+
+
+def _require_person(client: Client) -> None:
+    if phones.is_erased(client.phone):
+        raise InvalidStateError(
+            f"client {client.id} was erased, and there is no way back;"
+            " `mailer client add PHONE` makes a new client"
+        )
 
 
 def _checked_text(field: str, text: str | None, limit: int) -> str | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from mailer_cli.errors import InvalidValueError
 
+ERASED = "erased"  # what stands where the number of somebody who was erased stood
 FORM = "write 7XXXXXXXXXX, as in 79161234567"
 
 _LENGTH = 11
@@ -54,12 +56,27 @@ def check_operator_code(text: str) -> str:
 
 def mask(phone: str) -> str:
     """A normalised number fit for a log: enough to tell two apart, too little to call."""
+    if is_erased(phone):
+        return phone
     return f"{phone[:4]}{_HIDDEN}{phone[-4:]}" if len(phone) == _LENGTH else _HIDDEN
 
 
 def mask_all(text: str) -> str:
     """A text with every phone in it masked, however people write it; other numbers are left alone."""
     return _IN_TEXT.sub(lambda found: mask(f"7{re.sub('[^0-9]', '', found[0])[-10:]}"), text)
+
+
+def is_erased(phone: str) -> bool:
+    """Tell whether this is no number any more: its client was erased."""
+    return phone.startswith(ERASED)
+
+
+def pattern(numbers: Iterable[str]) -> str:
+    """A regular expression, for Python and PostgreSQL alike, of these numbers however people write them.
+
+    Rather too much than too little: also within longer numbers.
+    """
+    return "|".join(r"(?:\+?[78][^0-9]{0,3})?" + "[^0-9]{0,3}".join(number[1:]) for number in sorted(numbers))
 
 
 def _fault(text: str, plain: str) -> str:

@@ -6,7 +6,7 @@ Those of large ones are kept when they end, those of all before their messages a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -26,6 +26,13 @@ _KEPT: dict[Breakdown, type[Any]] = {
     Breakdown.ERROR: ErrorPart,
 }
 _INSTANTS = ("opens_at", "closes_at")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    mailing_id: int
+    aspect: str
+    parts: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,56 @@ def asked_for(connection: Connection, totals: Sequence[Total], aspect: Breakdown
         if total.purged_at is not None:
             found += parts(connection, total, aspect) or ()
     return sorted(found, key=attrgetter("mailing"), reverse=True)
+
+
+def forget(
+    connection: Connection,
+    *,
+    tag: str | None,
+    lone_tags: Sequence[str],
+    statuses: Mapping[int, str],
+    pattern: str,
+    scrub: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
+) -> None:
+    """Take one client out of what was kept by tag, and what `pattern` finds out of every text.
+
+    `statuses` are those of the client's messages, by mailing. Of a mailing that was purged nobody knows who
+    was in it: there a single message under a tag that nobody else has, `lone_tags`, is taken for theirs.
+    """
+    tags = [*lone_tags, *([] if tag is None else [tag])]
+    for found in database.fetch(connection, "summary_find", _Row, tags=tags, pattern=pattern):
+        parts = found.parts
+        if found.aspect == Breakdown.TAG:
+            parts = _without(parts, tag, statuses.get(found.mailing_id))
+            for lone in lone_tags:
+                if (status := _only_status(parts, lone)) is not None:
+                    parts = _without(parts, lone, status)
+        database.execute(
+            connection,
+            "summary_replace",
+            mailing_id=found.mailing_id,
+            aspect=found.aspect,
+            parts=json.dumps(scrub(parts)),
+        )
+
+
+def _without(parts: list[dict[str, Any]], tag: str | None, status: str | None) -> list[dict[str, Any]]:
+    """Move one message from a tag to none, if there is one."""
+    by_tag = {part["tag"]: dict(part) for part in parts}
+    theirs = by_tag.get(tag)
+    if tag is None or status is None or theirs is None or theirs[status] < 1:
+        return parts
+    zeros = {each.value: 0 for each in Status}
+    untagged = by_tag.setdefault(None, {"mailing": theirs["mailing"], "tag": None, **zeros})
+    theirs[status] -= 1
+    untagged[status] += 1
+    return [part for part in by_tag.values() if any(part[each.value] for each in Status)]
+
+
+def _only_status(parts: list[dict[str, Any]], tag: str) -> str | None:
+    """Return the status of the only message under a tag, None where there are more or none."""
+    [counts] = [[part[each.value] for each in Status] for part in parts if part["tag"] == tag] or [[]]
+    return list(Status)[counts.index(1)].value if sum(counts) == 1 else None
 
 
 def _read(connection: Connection, total: Total) -> Kept:

@@ -66,7 +66,9 @@ class Client(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("phone", name="client_phone_key"),
         CheckConstraint(f"id BETWEEN 1 AND {MAX_CLIENT_ID}", name="client_id_fits_a_message_id"),
-        CheckConstraint("phone ~ '^7[0-9]{10}$'", name="client_phone_form"),
+        CheckConstraint(
+            "phone ~ '^7[0-9]{10}$' OR phone = 'erased ' || CAST(id AS text)", name="client_phone_form"
+        ),
         CheckConstraint("operator_code ~ '^[0-9]{3}$'", name="client_operator_code_form"),
         Index("client_zone_scan", "timezone", "shard", "id"),
     )

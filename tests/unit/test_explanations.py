@@ -98,6 +98,13 @@ MADE = {
 }
 RETRYING = MADE | {"status": "retrying", "error": "HTTP 503: busy", "http_status": 503}
 MUTED = {"muted_at": NOW - DAY, "mute_reason": "asked"}
+PURGED = {
+    "state": "finished",
+    "finished_at": NOW - 9 * HOUR,
+    "purged_at": NOW - HOUR,
+    "closes_at": NOW - 10 * HOUR,
+    "window_state": "closed",
+}
 PLANNED = {"window_state": "planned", "frozen_at": None, "last_client_id": None}
 
 
@@ -151,6 +158,14 @@ CASES: list[tuple[dict[str, Any], str, list[str]]] = [
         "mailing_finished",
         ["finished at 2026-11-23 06:00Z", "not in its audience"],
     ),
+    (
+        PURGED,
+        "messages_purged",
+        ["were purged at 2026-11-23 06:00Z", "not known any more", "`mailer report 3` has the sums"],
+    ),
+    (PURGED | MUTED | {"tags": ["gold"], "held_at": NOW}, "messages_purged", []),
+    (PURGED | MADE | {"status": "sent", "sent_at": NOW}, "sent", []),  # a purge that was stopped before it
+    (PURGED | {"registered_at": NOW, "last_client_id": 4}, "registered_late", []),
     # the clock
     ({"opens_at": NOW, "closes_at": NOW}, "never_opens", ["never opens in Europe/Moscow"]),
     (
@@ -350,6 +365,14 @@ def test_each_case_has_its_word_and_its_sentence(
         assert each in found.sentence
     assert "None" not in found.sentence
     assert "\n" not in found.sentence
+
+
+def test_who_was_erased_is_not_offered_a_way_back() -> None:
+    gone = {"phone": "erased 5", "removed_at": NOW - DAY}
+    assert "there is no way back" in ask(**gone).sentence
+    assert "erased 5" not in ask(**gone).sentence
+    sent = MADE | {"status": "sent", "sent_at": NOW, "sent_to": "erased"}
+    assert "it was sent to a number that was erased at" in ask(**gone, **sent).sentence
 
 
 def test_every_verdict_has_a_case() -> None:

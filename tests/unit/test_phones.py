@@ -153,3 +153,27 @@ def test_other_numbers_are_left_alone(text: str) -> None:
 
 def test_every_phone_of_a_text_is_masked() -> None:
     assert phones.mask_all("79161234567,79161234568") == "7916•••4567,7916•••4568"
+
+
+def test_what_stands_for_an_erased_number_is_shown_as_it_is() -> None:
+    for text in ("erased", "erased 5", "erased 1234", "erased 4294967295"):
+        assert phones.mask(text) == text
+        assert phones.mask_all(text) == text
+        assert phones.is_erased(text)
+    assert not phones.is_erased("79161234567")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "79161234567",
+        "+7 (916) 123-45-67",
+        "8-916-123-45-67",
+        "9161234567",
+        "916 123 45 67",
+        "7\u00a0916\u00a0123.4567",
+    ],
+)
+def test_a_pattern_finds_a_number_however_it_is_written(written: str) -> None:
+    found = re.compile(phones.pattern(["79161234567", "79050000000"]))
+    assert found.sub("*", f"call {written}, or 79161234568") == "call *, or 79161234568"

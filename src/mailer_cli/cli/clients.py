@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -199,6 +200,37 @@ def remove(
     _show(found, form)
     state = "is removed; adding the phone again brings them back" if done else "was removed already"
     output.say(f"client {found.id} {state}")
+
+
+@app.command()
+def erase(
+    client: ClientArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be erased, and stop.")] = False,
+    form: OutputOption = Format.TABLE,
+) -> None:
+    """Forget who a client is, for good: phone, tag and reasons go from everywhere, numbers stay.
+
+    The client is removed. Operator code and time zone stay, for reports by them. There is no way back.
+    """
+    from mailer_cli import erasing, messages
+    from mailer_cli.cli import wiring
+
+    with wiring.connected() as connection:
+        client_id = messages.find_client(connection, client.strip())
+        found = erasing.erase(connection, wiring.actor(), client_id, dry_run=True)
+        if found is not None and not dry_run:
+            what = f"client {client_id}, and the phone in {found.messages} messages"
+            output.confirm(f"Erase {what}? There is no way back.", yes=yes)
+            found = erasing.erase(connection, wiring.actor(), client_id)
+    if found is None:
+        output.say(f"client {client_id} was erased already")
+        return
+    output.item(asdict(found), form)
+    if dry_run:
+        output.say(f"client {client_id} would be erased; nothing was done: this was a dry run")
+    else:
+        output.say(f"client {client_id} is erased; adding the phone again makes a new client")
 
 
 @app.command()

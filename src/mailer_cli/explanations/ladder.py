@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from mailer_cli import hints
+from mailer_cli import hints, phones
 from mailer_cli.explanations.facts import Facts
 from mailer_cli.explanations.finding import Finding, Verdict
 from mailer_cli.explanations.wording import because, by, clock, error, moment, second, tries
@@ -44,6 +44,8 @@ def _removed(facts: Facts) -> Finding | None:
     if facts.removed_at is None or _only_since_it_was_over(facts, facts.removed_at):
         return None
     back = f"`mailer client add {facts.phone}` brings them back"
+    if phones.is_erased(facts.phone):
+        back = "they are erased, and there is no way back"
     return Finding(
         Verdict.REMOVED, f"the client was removed at {moment(facts, facts.removed_at)}{_fate(facts)}; {back}"
     )

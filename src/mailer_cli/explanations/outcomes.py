@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from mailer_cli import phones
 from mailer_cli.explanations.facts import Facts
 from mailer_cli.explanations.finding import Finding, Verdict
 from mailer_cli.explanations.wording import because, by, by_run, error, moment, second, tries
@@ -45,12 +46,15 @@ def _sending(facts: Facts) -> Finding:
 def _sent(facts: Facts) -> Finding:
     if facts.settled_as == facts.status:
         who = f"{by(facts.settled_by)} at {moment(facts, facts.settled_at)}"
-        sentence = f"it was in doubt, and settled as sent{who}; phone {facts.sent_to}"
-        return Finding(Verdict.SENT, sentence)
+        return Finding(Verdict.SENT, f"it was in doubt, and settled as sent{who}; phone {_to(facts)}")
     when = second(facts, facts.sent_at)
     return Finding(
-        Verdict.SENT, f"it was sent to {facts.sent_to} at {when}{by_run(facts)}, after {tries(facts)}"
+        Verdict.SENT, f"it was sent to {_to(facts)} at {when}{by_run(facts)}, after {tries(facts)}"
     )
+
+
+def _to(facts: Facts) -> str:
+    return "a number that was erased" if phones.is_erased(facts.sent_to or "") else str(facts.sent_to)
 
 
 def _failed(facts: Facts) -> Finding:

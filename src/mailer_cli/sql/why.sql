@@ -54,7 +54,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT e.at, e.action, e.new
     FROM event e
-    WHERE e.client_id = c.id AND e.action IN ('client muted', 'client removed')
+    WHERE e.client_id = c.id AND e.action IN ('client muted', 'client removed', 'client erased')
     ORDER BY e.at DESC
     LIMIT 1
 ) gone ON true

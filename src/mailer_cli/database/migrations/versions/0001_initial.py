@@ -20,7 +20,7 @@ CREATE TABLE client (
     PRIMARY KEY (id),
     CONSTRAINT client_phone_key UNIQUE (phone),
     CONSTRAINT client_id_fits_a_message_id CHECK (id BETWEEN 1 AND 4294901759),
-    CONSTRAINT client_phone_form CHECK (phone ~ '^7[0-9]{10}$'),
+    CONSTRAINT client_phone_form CHECK (phone ~ '^7[0-9]{10}$' OR phone = 'erased ' || CAST(id AS text)),
     CONSTRAINT client_operator_code_form CHECK (operator_code ~ '^[0-9]{3}$')
 );
 CREATE INDEX client_zone_scan ON client (timezone, shard, id);
