@@ -218,8 +218,8 @@ def erase(
 
     with wiring.connected() as connection:
         client_id = messages.find_client(connection, client.strip())
-        found = erasing.erase(connection, wiring.actor(), client_id, dry_run=True)
-        if found is not None and not dry_run:
+        found = erasing.erase(connection, wiring.actor(), client_id, dry_run=dry_run or not yes)
+        if found is not None and not dry_run and not yes:
             what = f"client {client_id}, and the phone in {found.messages} messages"
             output.confirm(f"Erase {what}? There is no way back.", yes=yes)
             found = erasing.erase(connection, wiring.actor(), client_id)

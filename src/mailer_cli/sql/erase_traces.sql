@@ -9,8 +9,8 @@ SELECT coalesce(array_agg(DISTINCT t.phone) FILTER (WHERE t.phone ~ '^7[0-9]{10}
        ) AS free_phones,
        coalesce(
            array_agg(DISTINCT t.tag) FILTER (
-               WHERE NOT EXISTS (SELECT FROM client x WHERE x.tag = t.tag AND x.id <> %(client_id)s)
-                 AND t.tag IS NOT NULL
+               WHERE t.tag IS NOT NULL
+                 AND NOT EXISTS (SELECT FROM client x WHERE x.tag = t.tag AND x.id <> %(client_id)s)
            ), '{}'
        ) AS lone_tags
 FROM (
