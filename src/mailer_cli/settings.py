@@ -7,6 +7,8 @@ printed, and its value is asked for at the one place that needs it.
 from __future__ import annotations
 
 import os
+import pwd
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -82,6 +84,41 @@ def user_file() -> Path:
 def _files() -> list[Path]:
     # os.path.isfile answers False where even looking is forbidden: cron may start us anywhere.
     return [path for path in (user_file(), Path(".env")) if os.path.isfile(path)]  # noqa: PTH113 - see above
+
+
+def unseen_by_cron() -> list[str]:
+    """Return the names of settings that a program started by cron would find otherwise, or not at all.
+
+    Cron starts programs in the user's home, with nothing of a shell's environment.
+    """
+    home = _home()
+    theirs = _merged([cron_file(), home / ".env"], {})
+    ours = _merged(_files(), os.environ)
+    names = (name.upper() for name in Settings.model_fields)
+    return [name for name in names if ours.get(name) != theirs.get(name)]
+
+
+def cron_file() -> Path:
+    """Where a program started by cron looks for settings."""
+    return _home() / ".config" / "mailer" / "env"
+
+
+def _home() -> Path:
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:  # a uid without a name has no cron either
+        return Path("/")
+
+
+def _merged(files: Iterable[Path], environment: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the settings as they would be read, by their names in upper case; empty ones are none."""
+    from dotenv import dotenv_values
+
+    values: dict[str, str | None] = {}
+    for path in files:
+        if os.path.isfile(path):  # noqa: PTH113 - no error where looking is forbidden
+            values |= {name.upper(): value for name, value in dotenv_values(path).items() if value}
+    return values | {name.upper(): value for name, value in environment.items() if value}
 
 
 def token(settings: Settings) -> str:

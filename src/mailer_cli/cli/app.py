@@ -8,6 +8,7 @@ import typer
 
 from mailer_cli.cli import (
     clients,
+    cron,
     database,
     demo,
     dispatch,
@@ -45,6 +46,7 @@ app.command("log")(log.log)
 app.add_typer(messages.app, name="message")
 app.command("sandbox")(sandbox.sandbox)
 app.add_typer(database.app, name="db")
+app.add_typer(cron.app, name="cron")
 app.command("metrics")(metrics.metrics)
 app.command("purge")(purge.purge)
 app.command("help")(help_topics.show)
