@@ -6,7 +6,6 @@ Text from the database is shown literally: neither as markup nor as terminal esc
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import sys
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from mailer_cli import csv_text
 from mailer_cli.errors import MailerError
 
 if TYPE_CHECKING:
@@ -62,12 +62,17 @@ def rows(
     if output is Format.TABLE:
         _table(columns, list(found), empty, headings or {}, frozenset(right))
     elif output is Format.CSV:
-        _csv(columns, found)
+        _csv(columns, found, sys.stdout)
     elif output is Format.JSONL:
-        for row in found:
-            _write(_json(_pick(row, columns)) + "\n")
+        _jsonl(columns, found, sys.stdout)
     else:
         _json_array(_pick(row, columns) for row in found)
+
+
+def records(columns: Sequence[str], found: Iterable[Row], output: Format, stream: TextIO) -> None:
+    """Write rows as CSV or JSON lines to a stream of any kind, as they come."""
+    write = _csv if output is Format.CSV else _jsonl
+    write(columns, found, stream)
 
 
 def item(value: Row, output: Format, *, headings: Mapping[str, str] | None = None) -> None:
@@ -75,7 +80,7 @@ def item(value: Row, output: Format, *, headings: Mapping[str, str] | None = Non
     if output is Format.TABLE:
         _sheet(value, headings or {})
     elif output is Format.CSV:
-        _csv(list(value), [value])
+        _csv(list(value), [value], sys.stdout)
     elif output is Format.JSONL:
         _write(_json(value) + "\n")
     else:
@@ -212,11 +217,22 @@ def _json_array(values: Iterable[object]) -> None:
     _write("[]\n" if separator.startswith("[") else "\n]\n")
 
 
-def _csv(columns: Sequence[str], found: Iterable[Row]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
+def _jsonl(columns: Sequence[str], found: Iterable[Row], stream: TextIO) -> None:
+    stream.writelines(_json(_pick(row, columns)) + "\n" for row in found)
+
+
+def _csv(columns: Sequence[str], found: Iterable[Row], stream: TextIO) -> None:
+    writer, shown = csv_text.Writer(stream), stream.isatty()
+    writer.row(columns)
     for row in found:
-        writer.writerow([_cell(row[column]) for column in columns])
+        cells = [_csv_cell(row[column]) for column in columns]
+        writer.row([printable(cell, keep="\n\t") for cell in cells] if shown else cells)
+
+
+def _csv_cell(value: object) -> str:
+    """The cell for a value; a number may begin with a minus, a text may not."""
+    text = _cell(value)
+    return csv_text.guarded(text) if isinstance(value, (str, list, tuple, set, frozenset)) else text
 
 
 def _cell(value: object) -> str:
@@ -230,8 +246,7 @@ def _cell(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, dict):
         return _json(value)
-    text = str(value)
-    return printable(text, keep="\n\t") if sys.stdout.isatty() else text
+    return str(value)
 
 
 def _shown(value: object) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import IO, NamedTuple
 
-from mailer_cli import phones
+from mailer_cli import csv_text, phones
 from mailer_cli.client_file.lines import (
     LINE_LIMIT,
     Lines,
@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
 
 class Reject(NamedTuple):
-    """A row that cannot be used, with its cells as they are."""
+    """A row that cannot be used, with its cells as they are meant."""
 
     line: int
     field: str
@@ -100,6 +100,7 @@ class ClientFile:
             except csv.Error as error:
                 yield Reject(line, "row", _malformed(error), _raw_cells(lines.give_back(), self.delimiter))
                 continue
+            cells = [csv_text.unguarded(cell) for cell in cells]
             if not any(cells) or (len(cells) == 1 < width and cells[0].isspace()):
                 continue
             if len(cells) != width:
@@ -211,4 +212,4 @@ def _malformed(error: csv.Error) -> str:
 
 
 def _raw_cells(line: str, delimiter: str) -> list[str]:
-    return line.rstrip("\r\n").split(delimiter) if line else []
+    return [csv_text.unguarded(cell) for cell in line.rstrip("\r\n").split(delimiter)] if line else []

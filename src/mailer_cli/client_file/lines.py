@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SAMPLE = 1024 * 1024  # bytes looked at to tell the encoding
 LINE_LIMIT = 1_000_000  # characters
-ROW_LINES = 100  # a row may span so many: a tag with line breaks does, a file with an open quote shall not
+ROW_LINES = 200  # a row may span so many: the longest tag does, a file with an open quote shall not
 
 
 class RowTooLongError(csv.Error):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
+from mailer_cli import csv_text
 from mailer_cli.client_file import REJECT_COLUMNS, ClientFile, Reject
 from mailer_cli.errors import ConfigurationError, InvalidValueError
 
@@ -45,18 +45,17 @@ class Rejects:
         self._kept = [n for n, column in enumerate(columns) if column.lower() not in REJECT_COLUMNS]
         self._file: IO[str] | None = None
         self._temporary: Path | None = None
-        self._writer: Any = None
+        self._writer: csv_text.Writer | None = None
 
     def add(self, reject: Reject) -> None:
         """Keep one row with its reason; raise ConfigurationError where it cannot be written."""
         with self._told():
-            if self._file is None:
-                self._open()
+            writer = self._writer or self._open()
             encoding, columns = self._source.encoding, len(self._source.header.columns)
             reason = reject.reason.encode(encoding, "backslashreplace").decode(encoding)
             whole = len(reject.cells) == columns
             cells = [reject.cells[n] for n in self._kept] if whole else reject.cells
-            self._writer.writerow([reject.line, reject.field, reason, *cells])
+            writer.row([reject.line, reject.field, reason, *map(csv_text.guarded, cells)])
         self.number += 1
 
     def secure(self) -> None:
@@ -91,15 +90,16 @@ class Rejects:
                 f"the import is done, but {self.path}: {fault.strerror}; {kept}"
             ) from None
 
-    def _open(self) -> None:
+    def _open(self) -> csv_text.Writer:
         handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
         self._temporary = Path(name)
         self._file = os.fdopen(
             handle, "w", encoding=self._source.encoding, newline="", errors="surrogateescape"
         )
-        self._writer = csv.writer(self._file, delimiter=self._source.delimiter, lineterminator="\n")
+        self._writer = csv_text.Writer(self._file, delimiter=self._source.delimiter)
         columns = self._source.header.columns
-        self._writer.writerow([*REJECT_COLUMNS, *(columns[n] for n in self._kept)])
+        self._writer.row([*REJECT_COLUMNS, *(columns[n] for n in self._kept)])
+        return self._writer
 
     @contextmanager
     def _told(self) -> Iterator[None]:
