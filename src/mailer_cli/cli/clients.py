@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailer_cli.cli import client_import, client_options, completion, output
+from mailer_cli.cli import client_export, client_import, client_options, completion, output
 from mailer_cli.cli.client_options import OperatorsOption, TagsOption, ZonesOption
 from mailer_cli.cli.output import Format, OutputOption
 from mailer_cli.errors import InvalidValueError
@@ -252,6 +252,7 @@ def count(
 
 
 app.command("import")(client_import.import_file)
+app.command("export")(client_export.export_file)
 
 
 def _pages(found: Iterable[dict[str, Any]], form: Format) -> Iterator[Iterable[dict[str, Any]]]:

@@ -1,0 +1,154 @@
+"""`mailer client export`: the clients as a file that `client import` reads."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from mailer_cli.cli import client_options, output
+from mailer_cli.cli.client_options import OperatorsOption, TagsOption, ZonesOption
+from mailer_cli.errors import ConfigurationError, ConflictError, MailerError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from mailer_cli.clients import Filter
+    from mailer_cli.database import Connection
+
+_STDOUT = "-"
+_STEP = 1_000  # rows from one move of the bar to the next
+
+
+class FileFormat(StrEnum):
+    """How clients are written to a file."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+@dataclass(slots=True)
+class _Count:
+    """Who has been written so far."""
+
+    clients: int = 0
+    muted: int = 0
+
+
+def export_file(
+    file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="Where to; - is stdout.")] = _STDOUT,
+    operator: OperatorsOption = None,
+    tag: TagsOption = None,
+    timezone: ZonesOption = None,
+    muted: Annotated[bool, typer.Option("--muted", help="Only those who are muted.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+    form: Annotated[
+        FileFormat, typer.Option("--output", "-o", help="csv, which import reads, or jsonl.")
+    ] = FileFormat.CSV,
+) -> None:
+    """Write clients to a file that `mailer client import` reads, in the order of their phones.
+
+    Columns: phone, timezone, tag, operator_code. Muted clients are among them, but that they are muted is not
+    in the file: imported into another database they can be written to. Removed ones are left out.
+
+    In CSV, what a spreadsheet would take for a formula has an apostrophe in front; import takes it off.
+    """
+    from mailer_cli.cli import wiring
+
+    wanted = client_options.wanted(operator, tag, timezone, muted=True if muted else None)
+    target = None if file == _STDOUT else _free(file, force=force)
+    with wiring.connected() as connection, connection.transaction():
+        if target is None:
+            done = _write(connection, wanted, sys.stdout, form)
+        else:
+            with _replacing(target, file, force=force) as stream:
+                done = _write(connection, wanted, stream, form)
+    _tell(done, file, form)
+
+
+def _write(connection: Connection, wanted: Filter, stream: TextIO, form: FileFormat) -> _Count:
+    from mailer_cli import client_export
+
+    done = _Count()
+    with _progress(connection, wanted, stream) as bar:
+        rows = _counted(client_export.exported(connection, wanted), done, bar)
+        output.records(client_export.COLUMNS, rows, output.Format(form), stream)
+    return done
+
+
+def _counted(
+    rows: Iterable[Mapping[str, Any]], done: _Count, bar: Progress | None
+) -> Iterator[Mapping[str, Any]]:
+    for row in rows:
+        yield row
+        done.clients += 1
+        done.muted += row["muted"]
+        if bar is not None and done.clients % _STEP == 0:
+            bar.update(bar.task_ids[0], completed=done.clients)
+
+
+@contextmanager
+def _progress(connection: Connection, wanted: Filter, stream: TextIO) -> Iterator[Progress | None]:
+    """A bar, unless the rows themselves are on the terminal."""
+    from mailer_cli import clients
+
+    if stream.isatty() or not sys.stderr.isatty():
+        yield None
+        return
+    with output.progress("exporting", clients.count(connection, wanted)) as bar:
+        yield bar
+
+
+def _tell(done: _Count, file: str, form: FileFormat) -> None:
+    number = "1 client" if done.clients == 1 else f"{done.clients} clients"
+    place = "" if file == _STDOUT else f" to {file}"
+    output.say(f"{number} exported{place}{'' if done.clients else '; see `mailer client count`'}")
+    if done.muted:
+        output.say(
+            f"{done.muted} of them muted, which is not in the file: another database will write to them"
+        )
+    if done.clients and place and form is FileFormat.CSV:
+        output.say(f"next: `mailer client import {file}`, here or with another database")
+
+
+def _free(file: str, *, force: bool) -> Path:
+    """Return where the file is to be, a link followed; refuse what must not be replaced."""
+    path = Path(os.path.realpath(file))
+    if path.is_dir():
+        raise ConflictError(f"{file} is a directory; name a file in it")
+    if path.exists() and not path.is_file():
+        raise ConflictError(f"{file} is no regular file; `mailer client export -` writes to stdout")
+    if path.exists() and not force:
+        raise ConflictError(f"{file} is there already; name another, or replace it with --force")
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"{path.parent} is no directory; make it, or name another")
+    return path
+
+
+@contextmanager
+def _replacing(path: Path, file: str, *, force: bool) -> Iterator[TextIO]:
+    """Give a file to write to, its owner's only, which takes its place once it is whole and on disk."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(handle)
+            _free(file, force=force)  # somebody may have made it meanwhile
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except MailerError:
+        raise
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be written: {error.strerror}") from None
