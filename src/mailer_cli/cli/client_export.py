@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -44,7 +45,7 @@ class _Count:
 
 
 def export_file(
-    file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="Where to; - is stdout.")] = _STDOUT,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="Where to; - is stdout.")] = _STDOUT,
     operator: OperatorsOption = None,
     tag: TagsOption = None,
     timezone: ZonesOption = None,
@@ -56,8 +57,8 @@ def export_file(
 ) -> None:
     """Write clients to a file that `mailer client import` reads, in the order of their phones.
 
-    Columns: phone, timezone, tag, operator_code. Muted clients are among them, but that they are muted is not
-    in the file: imported into another database they can be written to. Removed ones are left out.
+    Columns: phone, timezone, tag, operator_code. Removed clients are left out, muted ones are not; but muting
+    is not in the file: an import leaves it as it is here, and knows nothing of it in another database.
 
     In CSV, what a spreadsheet would take for a formula has an apostrophe in front; import takes it off.
     """
@@ -112,11 +113,10 @@ def _tell(done: _Count, file: str, form: FileFormat) -> None:
     place = "" if file == _STDOUT else f" to {file}"
     output.say(f"{number} exported{place}{'' if done.clients else '; see `mailer client count`'}")
     if done.muted:
-        output.say(
-            f"{done.muted} of them muted, which is not in the file: another database will write to them"
-        )
+        them = "1 of them is muted" if done.muted == 1 else f"{done.muted} of them are muted"
+        output.say(f"{them}, which the file does not tell: mute them again where it is new")
     if done.clients and place and form is FileFormat.CSV:
-        output.say(f"next: `mailer client import {file}`, here or with another database")
+        output.say(f"next: `mailer client import {shlex.quote(file)}`, here or with another database")
 
 
 def _free(file: str, *, force: bool) -> Path:
