@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 import factories
 from conftest import Mailer
 from mailer_cli import database, messages, reports
-from mailer_cli.database import Connection
+from mailer_cli.database import Connection, Dsn
 from mailer_cli.ids import message_id
 from mailer_cli.statuses import Status
+from memory import lines_and_peak
 from terminal import on_a_terminal
 
 KEYS = [
@@ -356,3 +358,49 @@ def test_a_message_is_shown_after_its_client_is_gone(mailer: Mailer, connection:
     assert found["client"]["phone"] is None
     assert found["window"]["state"] is None
     assert found["failures"] == []
+
+
+# As CSV
+
+
+def test_an_error_that_a_spreadsheet_would_execute_is_text_in_csv(
+    mailer: Mailer, connection: Connection
+) -> None:
+    mailing, client = factories.a_mailing(connection), factories.a_client(connection)
+    error = "=cmd|' /C calc'!A0"
+    factories.a_message(connection, mailing, client, "failed", http_status=400, error=error)
+    assert mailer("message", "list", "-o", "csv").out.splitlines()[1].endswith(f",400,'{error}")
+    assert json.loads(mailer("message", "list", "-o", "jsonl").out)["error"] == error
+
+
+def test_memory_does_not_grow_with_the_messages_listed(
+    dsn: Dsn, connection: Connection, tmp_path: Path
+) -> None:
+    mailing = factories.a_mailing(connection)
+    peaks = []
+    for first, last in ((1, 20_000), (20_001, 200_000)):
+        sent_messages(connection, mailing, first, last)
+        lines, peak = lines_and_peak(dsn, tmp_path, "message", "list", "-o", "csv")
+        assert lines == last + 1
+        peaks.append(peak)
+    # kB: 16 shards of a thousand rows each are reached with the smaller number already
+    assert peaks[1] - peaks[0] < 12_000
+
+
+def sent_messages(connection: Connection, mailing: int, first: int, last: int) -> None:
+    """Sent messages, counted, to clients with these ids; the clients themselves are not looked at."""
+    connection.execute(
+        """
+        INSERT INTO message (shard, mailing_id, client_id, phone, status, attempts, sent_at, http_status)
+        SELECT n %% 16, %s, n, '7916' || lpad(n::text, 7, '0'), 'sent', 1, now(), 200
+        FROM generate_series(%s::bigint, %s::bigint) n
+        """,
+        [mailing, first, last],
+    )
+    connection.execute(
+        """
+        INSERT INTO counter (shard, mailing_id, sent)
+        SELECT shard, mailing_id, count(*) FROM message GROUP BY shard, mailing_id
+        ON CONFLICT (shard, mailing_id) DO UPDATE SET sent = excluded.sent
+        """
+    )

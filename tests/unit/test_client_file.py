@@ -196,6 +196,24 @@ def test_quotes_within_a_word_are_part_of_it() -> None:
     assert [row.tag for row in rows(f'{HEADER}79160000001,UTC,ООО "Ромашка"\n')] == ['ООО "Ромашка"']
 
 
+@pytest.mark.parametrize("phone", ["+79160000001", "'+79160000001", "79160000001"])
+def test_a_phone_is_read_with_a_plus_and_with_a_spreadsheets_apostrophe_before_it(phone: str) -> None:
+    assert [row.phone for row in rows(f"phone\n{phone}\n")] == ["79160000001"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "tag"),
+    [("'=x", "=x"), ("''=x", "'=x"), ("=x", "=x"), ("'x", "'x"), ("'", "'"), ('"\'\tx"', "x")],
+)
+def test_the_apostrophe_before_a_formula_is_the_spreadsheets_not_the_tags(cell: str, tag: str) -> None:
+    assert [row.tag for row in rows(f"{HEADER}79160000001,UTC,{cell}\n")] == [tag]
+
+
+def test_the_cells_of_a_reject_are_as_they_are_meant() -> None:
+    [reject] = rejects(f"{HEADER}'+7916,UTC,'=x\n")
+    assert reject.cells == ["+7916", "UTC", "=x"]
+
+
 def test_a_quote_that_is_not_closed_spoils_its_own_row_only() -> None:
     good = "".join(f"7916{n:07d},UTC,a\n" for n in range(3 * ROW_LINES))
     text = f'{HEADER}79170000000,UTC,"open\n{good}'

@@ -17,7 +17,7 @@ import typer
 
 from mailer_cli.cli import client_options, output
 from mailer_cli.cli.client_options import OperatorsOption, TagsOption, ZonesOption
-from mailer_cli.errors import ConfigurationError, ConflictError, MailerError
+from mailer_cli.errors import ConfigurationError, ConflictError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -65,7 +65,7 @@ def export_file(
     from mailer_cli.cli import wiring
 
     wanted = client_options.wanted(operator, tag, timezone, muted=True if muted else None)
-    target = None if file == _STDOUT else _free(file, force=force)
+    target = None if file == _STDOUT else _free_place(file, force=force)
     with wiring.connected() as connection, connection.transaction():
         if target is None:
             done = _write(connection, wanted, sys.stdout, form)
@@ -119,36 +119,41 @@ def _tell(done: _Count, file: str, form: FileFormat) -> None:
         output.say(f"next: `mailer client import {shlex.quote(file)}`, here or with another database")
 
 
-def _free(file: str, *, force: bool) -> Path:
+def _free_place(file: str, *, force: bool) -> Path:
     """Return where the file is to be, a link followed; refuse what must not be replaced."""
-    path = Path(os.path.realpath(file))
-    if path.is_dir():
-        raise ConflictError(f"{file} is a directory; name a file in it")
-    if path.exists() and not path.is_file():
-        raise ConflictError(f"{file} is no regular file; `mailer client export -` writes to stdout")
-    if path.exists() and not force:
-        raise ConflictError(f"{file} is there already; name another, or replace it with --force")
-    if not path.parent.is_dir():
-        raise ConfigurationError(f"{path.parent} is no directory; make it, or name another")
+    with _told(file):
+        path = Path(os.path.realpath(file))
+        if path.is_dir():
+            raise ConflictError(f"{file} is a directory; name a file in it")
+        if path.exists() and not path.is_file():
+            raise ConflictError(f"{file} is no regular file; `mailer client export -` writes to stdout")
+        if path.exists() and not force:
+            raise ConflictError(f"{file} is there already; name another, or replace it with --force")
+        if not path.parent.is_dir():
+            raise ConfigurationError(f"{path.parent} is no directory; make it, or name another")
     return path
 
 
 @contextmanager
 def _replacing(path: Path, file: str, *, force: bool) -> Iterator[TextIO]:
     """Give a file to write to, its owner's only, which takes its place once it is whole and on disk."""
-    try:
+    with _told(file):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
                 yield stream
                 stream.flush()
                 os.fsync(handle)
-            _free(file, force=force)  # somebody may have made it meanwhile
+            _free_place(file, force=force)  # somebody may have made it meanwhile
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-    except MailerError:
-        raise
+
+
+@contextmanager
+def _told(file: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be written: {error.strerror}") from None

@@ -39,6 +39,7 @@ def import_file(
 
     Columns: phone, and perhaps timezone, tag, operator_code. Known phones take over what the file gives.
     Rows that cannot be used go to the rejects file with the reason, and make the exit code 1.
+    An apostrophe before =, +, - or @ is a spreadsheet's mark for text, and is taken off.
     """
     from mailer_cli import localtime, settings
     from mailer_cli.cli import wiring
