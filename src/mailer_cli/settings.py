@@ -67,7 +67,7 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """Read the settings; raise ConfigurationError that names the setting, and never shows its value."""
     try:
-        return Settings(_env_file=_files())
+        return Settings(_env_file=files())
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise ConfigurationError(f"a setting cannot be used: {problems}") from None
@@ -81,7 +81,8 @@ def user_file() -> Path:
     return Path(base) / "mailer" / "env"
 
 
-def _files() -> list[Path]:
+def files() -> list[Path]:
+    """Return the files that settings are read from, the last one weighing most."""
     # os.path.isfile answers False where even looking is forbidden: cron may start us anywhere.
     return [path for path in (user_file(), Path(".env")) if os.path.isfile(path)]  # noqa: PTH113 - see above
 
@@ -93,7 +94,7 @@ def unseen_by_cron() -> list[str]:
     """
     home = _home()
     theirs = _merged([cron_file(), home / ".env"], {})
-    ours = _merged(_files(), os.environ)
+    ours = _merged(files(), os.environ)
     names = (name.upper() for name in Settings.model_fields)
     return [name for name in names if ours.get(name) != theirs.get(name)]
 
@@ -101,6 +102,13 @@ def unseen_by_cron() -> list[str]:
 def cron_file() -> Path:
     """Where a program started by cron looks for settings."""
     return _home() / ".config" / "mailer" / "env"
+
+
+def holds_secrets(path: Path) -> bool:
+    """Tell whether a file of settings has something in it that nobody else should read."""
+    values = _merged([path], {})
+    secret = ("JWT_TOKEN", "POSTGRES_PASSWORD", "DATABASE_URL")
+    return any(name in values for name in secret)
 
 
 def _home() -> Path:

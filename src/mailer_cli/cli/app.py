@@ -12,6 +12,7 @@ from mailer_cli.cli import (
     database,
     demo,
     dispatch,
+    doctor,
     help_topics,
     holding,
     log,
@@ -41,6 +42,7 @@ app.command("hold")(holding.hold)
 app.command("release")(holding.release)
 app.command("report")(reports.report)
 app.command("top")(top.top)
+app.command("doctor")(doctor.doctor)
 app.command("why")(why.why)
 app.command("log")(log.log)
 app.add_typer(messages.app, name="message")

@@ -53,14 +53,16 @@ def rows(
     empty: str = "nothing to show",
     headings: Mapping[str, str] | None = None,
     right: Iterable[str] = (),
+    colours: Mapping[str, str] | None = None,
 ) -> None:
     """Write rows with the keys `columns`, in that order; `empty` is said on stderr if there is none.
 
-    `headings` renames columns in the table only, `right` names the columns of numbers.
+    `headings` renames columns in the table only, `right` names the columns of numbers, `colours` says how
+    whole cells look on a terminal.
     JSON, JSON lines and CSV are written as the rows come, whatever their number.
     """
     if output is Format.TABLE:
-        _table(columns, list(found), empty, headings or {}, frozenset(right))
+        _table(columns, list(found), empty, headings or {}, frozenset(right), colours or {})
     elif output is Format.CSV:
         _csv(columns, found, sys.stdout)
     elif output is Format.JSONL:
@@ -263,6 +265,7 @@ def _table(
     empty: str,
     headings: Mapping[str, str],
     right: frozenset[str],
+    colours: Mapping[str, str],
 ) -> None:
     if not found:
         say(empty)
@@ -277,7 +280,8 @@ def _table(
         justify = "right" if column in right else "left"
         table.add_column(Text(heading), justify=justify, overflow="fold")  # type: ignore[arg-type]  # a Literal
     for row in found:
-        table.add_row(*(Text(_shown(row[column])) for column in columns))
+        cells = [_shown(row[column]) for column in columns]
+        table.add_row(*(Text(cell, colours.get(cell, "")) for cell in cells))
     console().print(table)
 
 

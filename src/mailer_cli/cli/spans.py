@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta
 
+from mailer_cli.durations import shown
 from mailer_cli.errors import InvalidValueError
 
 _AGO = re.compile(r"([0-9]{1,6})\s*([smhdw])")
@@ -36,19 +37,6 @@ def since(text: str, now: datetime) -> datetime:
     except (InvalidValueError, ValueError, OverflowError) as error:
         reason = getattr(error, "reason", f"{text[:40]!r} is no day of the calendar")
         raise InvalidValueError("since", f"{reason}, or 30m, 2h, 7d ago") from None
-
-
-def shown(seconds: float) -> str:
-    """Return seconds in the unit that people would use."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 172_800:
-        return f"{seconds / 3600:.0f} h"
-    return f"{seconds / 86_400:.0f} d"
 
 
 def lateness(p50: float | None, p95: float | None, latest: float | None) -> str | None:

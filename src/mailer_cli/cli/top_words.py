@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mailer_cli import hints
-from mailer_cli.cli import columns, spans
+from mailer_cli import durations, hints
+from mailer_cli.cli import columns
 
 if TYPE_CHECKING:
     from mailer_cli.overview import Failure, Finish, Late, Opening, Overview, Run
@@ -125,7 +125,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _ago(span: timedelta) -> str:
-    return spans.shown(max(0.0, span.total_seconds()))
+    return durations.shown(max(0.0, span.total_seconds()))
 
 
 def _clock(instant: datetime, now: datetime) -> str:
