@@ -71,6 +71,7 @@ def erase(connection: Connection, actor: str, client_id: int, *, dry_run: bool =
             raise NotFoundError(f"no client {client_id}; see `mailer client list`")
         if phones.is_erased(person.phone):
             return None
+        summaries.lock(connection)
         # First what takes time; dispatchers are kept off only then.
         traces = database.fetch_one(connection, "erase_traces", _Traces, **key)
         assert traces is not None  # noqa: S101 - an aggregate has a row

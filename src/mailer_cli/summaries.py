@@ -41,6 +41,7 @@ class Kept:
 
     total: Total
     parts: Mapping[Breakdown, Sequence[Part]]
+    erasures: int  # how many clients had been erased by then
 
 
 def keep(connection: Connection, mailing: int) -> bool:
@@ -51,8 +52,8 @@ def keep(connection: Connection, mailing: int) -> bool:
             return False
         kept = _read(connection, total)
     with database.transaction(connection):
-        if purged.lock(connection, mailing):
-            return False  # long ago, and what was read then was all of it
+        if purged.lock(connection, mailing) or not _nobody_erased(connection, kept):
+            return False  # those of a purged mailing are kept already
         write(connection, kept)
     return True
 
@@ -65,9 +66,12 @@ def read(connection: Connection, mailing: int) -> Kept:
 
 
 def still_true(connection: Connection, kept: Kept) -> bool:
-    """Tell whether no message has changed its status since it was read."""
+    """Tell whether no message has changed its status, and nobody was erased, since it was read.
+
+    Nobody is, then, until the transaction ends.
+    """
     [total] = reports.totals(connection, mailing=kept.total.mailing)
-    return _counts(total) == _counts(kept.total)
+    return _counts(total) == _counts(kept.total) and _nobody_erased(connection, kept)
 
 
 def write(connection: Connection, kept: Kept) -> None:
@@ -110,6 +114,11 @@ def asked_for(connection: Connection, totals: Sequence[Total], aspect: Breakdown
         if total.purged_at is not None:
             found += parts(connection, total, aspect) or ()
     return sorted(found, key=attrgetter("mailing"), reverse=True)
+
+
+def lock(connection: Connection) -> None:
+    """Let nothing be kept, and nobody be erased, until the transaction ends."""
+    database.execute(connection, "summary_lock")
 
 
 def forget(
@@ -163,7 +172,14 @@ def _only_status(parts: list[dict[str, Any]], tag: str) -> str | None:
 
 
 def _read(connection: Connection, total: Total) -> Kept:
-    return Kept(total, {aspect: reports.parts(connection, [total.mailing], aspect) for aspect in _KEPT})
+    parts = {aspect: reports.parts(connection, [total.mailing], aspect) for aspect in _KEPT}
+    return Kept(total, parts, database.fetch_value(connection, "summary_erasures"))
+
+
+def _nobody_erased(connection: Connection, kept: Kept) -> bool:
+    lock(connection)
+    erasures: int = database.fetch_value(connection, "summary_erasures")
+    return erasures == kept.erasures
 
 
 def _messages(total: Total) -> int:

@@ -15,7 +15,7 @@ from psycopg import sql
 
 import factories
 from conftest import Mailer
-from mailer_cli import database, erasing, summaries
+from mailer_cli import database, erasing, purging, reports, summaries
 from mailer_cli.database import Connection, Dsn
 from mailer_cli.dispatch import claim_retries, claim_windows
 from mailer_cli.dispatch.options import Options, Summary
@@ -157,6 +157,33 @@ def test_the_person_moves_to_none_in_what_was_kept_too(
     assert tags == [("vip", 1, 0), (None, 0, 1)]
     assert [part["error"] for part in row["errors"]] == ["no subscriber erased"]
     assert ivan
+
+
+@pytest.mark.parametrize("keeping", ["purge", "dispatch"])
+def test_sums_read_before_an_erasure_are_not_written_after_it(
+    dsn: Dsn, connection: Connection, ivan: int, monkeypatch: pytest.MonkeyPatch, keeping: str
+) -> None:
+    monkeypatch.setattr(summaries, "LIVE", 0)
+    connection.execute("UPDATE mailing SET state = 'finished', finished_at = now() - interval '9 days'")
+    connection.execute("UPDATE mailing_window SET state = 'closed'")
+    parts = reports.parts
+
+    def read_and_erase(own: Connection, *asked: Any) -> Any:
+        found = parts(own, *asked)
+        monkeypatch.undo()
+        with database.connect(dsn) as other:
+            erasing.erase(other, "olga", ivan)
+        return found
+
+    monkeypatch.setattr(reports, "parts", read_and_erase)
+    if keeping == "purge":
+        [found, *_] = purging.purgeable(connection, NOW)
+        removed = purging.purge(connection, "cron", found, NOW, lambda _: None)
+        assert removed == purging.Removed(0, 0)
+    else:
+        assert not summaries.keep(connection, 1)
+    assert connection.execute("SELECT count(*) FROM summary").fetchone() == (0,)
+    assert TAG not in everything(connection)
 
 
 def test_it_is_on_record_without_anything_personal(mailer: Mailer, connection: Connection, ivan: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailer_cli.cli import output, spans
+from mailer_cli.cli import columns, output, spans
 from mailer_cli.cli.mailing_options import YesOption
 from mailer_cli.cli.output import Format, OutputOption
 
@@ -46,12 +46,12 @@ def purge(
         rows = [_row(each, each.messages, each.attempts) for each in found]
         if dry_run or not (found or runs):
             _show(rows, form)
-            output.say(f"{_told(rows, runs)} would be removed, of before {output.instant(before)}")
+            output.say(f"{_told(rows, runs)} would be removed, over since {columns.minute(before)}")
             return
         output.confirm(f"Remove {_told(rows, runs)}? Reports keep their numbers.", yes=yes)
         rows, runs = _purge(connection, found, runs, before)
     _show(rows, form)
-    output.say(f"{_told(rows, runs)} were removed; `mailer report` has the numbers as before")
+    output.say(f"removed {_told(rows, runs)}; `mailer report` has the numbers as before")
 
 
 def _purge(
@@ -66,6 +66,10 @@ def _purge(
         for each in found:
             done = purging.purge(connection, actor, each, before, progress)
             rows.append(_row(each, done.messages, done.attempts))
+            if done == purging.Removed(0, 0):
+                output.say(
+                    f"mailing {each.mailing} is being changed, or purged, by somebody else: left to them"
+                )
         return rows, purging.purge_runs(connection, actor, before, progress)
 
 
@@ -99,6 +103,14 @@ def _show(rows: Sequence[dict[str, Any]], form: Format) -> None:
 
 def _told(rows: Sequence[dict[str, Any]], runs: int) -> str:
     messages, attempts = (sum(row[name] for row in rows) for name in ("messages", "attempts"))
-    numbers = [(messages, "message"), (attempts, "attempt"), (len(rows), "mailing"), (runs, "run")]
-    words = [f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in numbers]
-    return f"{words[0]} and {words[1]} of {words[2]}, and {words[3]}"
+    parts = []
+    if rows:
+        of = f"{_number(messages, 'message')}, {_number(attempts, 'attempt')}"
+        parts.append(f"{of} of {_number(len(rows), 'mailing')}")
+    if runs:
+        parts.append(_number(runs, "run"))
+    return " and ".join(parts) or "nothing"
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
