@@ -76,7 +76,7 @@ def told(mailer: Mailer, mailing: int) -> dict[str, Any]:
     found: dict[str, Any] = {"detail": json.loads(mailer("report", str(mailing), "-o", "json").out)}
     for by in Breakdown:
         found[by] = json.loads(mailer("report", str(mailing), "--by", by.value, "-o", "json").out)
-        found[f"all by {by}"] = json.loads(mailer("report", "--by", by.value, "-o", "json").out)
+    found["all"] = json.loads(mailer("report", "--by", "error", "-o", "json").out)
     return found
 
 
@@ -225,7 +225,7 @@ COMMANDS = (
 )
 
 
-@pytest.mark.parametrize("state", ["cancelled", "finished", "active", "paused", "draft"])
+@pytest.mark.parametrize("state", ["cancelled", "active", "paused"])
 def test_nothing_brings_a_purged_mailing_back(
     mailer: Mailer, connection: Connection, purged: int, state: str
 ) -> None:
@@ -402,13 +402,13 @@ def stopped_after(number: int) -> Callable[[int], None]:
 def test_stopped_anywhere_the_next_one_goes_on_and_the_sums_are_true_meanwhile(
     mailer: Mailer, connection: Connection, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
-    mailing = many(connection, 2_000)
-    monkeypatch.setattr(purging, "BATCH", 50)
+    mailing = many(connection, 800)
+    monkeypatch.setattr(purging, "BATCH", 20)
     before = told(mailer, mailing)
     [found] = purging.purgeable(connection, NOW)
     with pytest.raises(_Killed):
         purging.purge(connection, "cron", found, NOW, stopped_after(after))
-    assert 0 < count(connection, "message") < 2_000
+    assert 0 < count(connection, "message") < 800
     assert told(mailer, mailing) == before
     rest = json.loads(mailer("purge", "--older-than", "400d", "--dry-run", "-o", "json").out)
     assert [row["messages"] for row in rest] == [count(connection, "message")]
@@ -416,13 +416,13 @@ def test_stopped_anywhere_the_next_one_goes_on_and_the_sums_are_true_meanwhile(
     assert told(mailer, mailing) == before
     assert count(connection, "message") + count(connection, "attempt") == 0
     events = connection.execute("SELECT new FROM event WHERE action = 'mailing purged'").fetchall()
-    assert events == [({"messages": 2_000, "attempts": 200},)]
+    assert events == [({"messages": 800, "attempts": 80},)]
 
 
 def test_two_at_once_remove_everything_once_and_keep_the_same_sums(
     mailer: Mailer, dsn: Dsn, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mailing = many(connection, 5_000)
+    mailing = many(connection, 2_000)
     monkeypatch.setattr(purging, "BATCH", 20)
     before = told(mailer, mailing)
     [found] = purging.purgeable(connection, NOW)
@@ -437,8 +437,8 @@ def test_two_at_once_remove_everything_once_and_keep_the_same_sums(
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(each.messages for each in removed) == 5_000
-    assert sum(each.attempts for each in removed) == 500
+    assert sum(each.messages for each in removed) == 2_000
+    assert sum(each.attempts for each in removed) == 200
     assert count(connection, "message") == 0
     assert told(mailer, mailing) == before
     assert count(connection, "event") == 1
