@@ -7,8 +7,10 @@ import errno
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -257,6 +259,47 @@ def test_a_file_written_from_a_terminal_has_the_text_as_it_is(mailer: Mailer, co
     assert shown == HEADER + "79160000001,UTC,\\x1b[31mred,916\n"
 
 
+def test_a_pipe_takes_utf_8_whatever_the_locale(dsn: Dsn, connection: Connection, tmp_path: Path) -> None:
+    a_client(connection, phone="79160000001", timezone="UTC", tag="вип 😀")
+    ended = subprocess.run(
+        [sys.executable, "-m", "mailer_cli", "client", "export"],
+        capture_output=True,
+        env=environment(dsn, tmp_path) | {"PYTHONIOENCODING": "cp1251"},
+        cwd=tmp_path,
+        check=True,
+    )
+    assert ended.stdout.decode() == HEADER + "79160000001,UTC,вип 😀,916\n"
+
+
+def test_ctrl_c_leaves_no_file(dsn: Dsn, connection: Connection, tmp_path: Path) -> None:
+    """The cursor waits for a lock that the test holds, with the file already begun."""
+    with connection.transaction():
+        connection.execute("LOCK TABLE client IN ACCESS EXCLUSIVE MODE")
+        with subprocess.Popen(
+            [sys.executable, "-m", "mailer_cli", "client", "export", "clients.csv"],
+            stderr=subprocess.PIPE,
+            env=environment(dsn, tmp_path),
+            cwd=tmp_path,
+        ) as exporting:
+            wait_for_a_file(tmp_path)
+            exporting.send_signal(signal.SIGINT)
+            assert exporting.wait(20) == 130
+            assert exporting.stderr is not None
+            assert b"Traceback" not in exporting.stderr.read()
+    assert list(tmp_path.iterdir()) == []
+
+
+def wait_for_a_file(directory: Path) -> None:
+    give_up = time.monotonic() + 20
+    while not list(directory.iterdir()):
+        assert time.monotonic() < give_up, "no file was begun"
+        time.sleep(0.01)
+
+
+def environment(dsn: Dsn, home: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "DATABASE_URL": dsn.address}
+
+
 def test_a_reader_who_has_seen_enough_is_no_failure(dsn: Dsn, connection: Connection, tmp_path: Path) -> None:
     connection.execute(
         "INSERT INTO client (phone, operator_code, timezone) "
@@ -266,7 +309,7 @@ def test_a_reader_who_has_seen_enough_is_no_failure(dsn: Dsn, connection: Connec
         [sys.executable, "-m", "mailer_cli", "client", "export"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DATABASE_URL": dsn.address},
+        env=environment(dsn, tmp_path),
         cwd=tmp_path,
     ) as exporting:
         assert exporting.stdout is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
@@ -68,11 +69,18 @@ def export_file(
     target = None if file == _STDOUT else _free_place(file, force=force)
     with wiring.connected() as connection, connection.transaction():
         if target is None:
-            done = _write(connection, wanted, sys.stdout, form)
+            done = _write(connection, wanted, _stdout(), form)
         else:
             with _replacing(target, file, force=force) as stream:
                 done = _write(connection, wanted, stream, form)
     _tell(done, file, form)
+
+
+def _stdout() -> TextIO:
+    """Where a pipe or a file takes them: in UTF-8, which import expects, whatever the locale."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")
+    return sys.stdout
 
 
 def _write(connection: Connection, wanted: Filter, stream: TextIO, form: FileFormat) -> _Count:
