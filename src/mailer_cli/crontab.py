@@ -14,7 +14,8 @@ _WORDS = """\
 # It prints nothing when all is well, so cron mails only what needs an operator.
 # The user of this crontab is the user whose settings (~/.config/mailer/env) and embedded database are used.
 """
-_ENTRY = re.compile(r"\s*(?:@\w+|(?:[^\s#=]+\s+){4}[^\s#=]+)\s+(?P<command>\S.*)")
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")  # to cron a line ends there, and nowhere else
+_ENTRY = re.compile(r"(?:@\w+|(?:[^\s#=]+\s+){4}[^\s#=]+)\s+(?P<command>\S.*)")
 _DISPATCH = re.compile(r"\bmailer\b.*\bdispatch\b")
 
 
@@ -57,12 +58,18 @@ def remove(text: str) -> str:
 def dispatches(text: str) -> list[Entry]:
     """Return the lines that run `mailer dispatch`."""
     found, ours = [], False
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_LINE.findall(text), 1):
         ours = (ours or line.strip() == BEGIN) and line.strip() != END
-        entry = None if line.lstrip().startswith("#") else _ENTRY.fullmatch(line)
-        if entry is not None and _DISPATCH.search(entry["command"]):
+        entry = _entry(line)
+        if entry is not None:
             found.append(Entry(number, _to_shell(entry["command"]), ours))
     return found
+
+
+def _entry(line: str) -> re.Match[str] | None:
+    text = line.strip()
+    found = None if text.startswith("#") else _ENTRY.fullmatch(text)
+    return found if found and _DISPATCH.search(found["command"]) else None
 
 
 def _without(text: str) -> tuple[str, int | None]:
@@ -70,7 +77,8 @@ def _without(text: str) -> tuple[str, int | None]:
     kept: list[str] = []
     begun: int | None = None
     place: int | None = None
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
+    strange: list[int] = []  # lines in a block that are not ours
+    for number, line in enumerate(_LINE.findall(text), 1):
         mark = line.strip()
         if mark == BEGIN:
             _require(begun is None, begun or number, BEGIN, END)
@@ -81,7 +89,14 @@ def _without(text: str) -> tuple[str, int | None]:
             begun = None
         elif begun is None:
             kept.append(line)
+        elif mark and not mark.startswith("#") and not _entry(line):
+            strange.append(number)
     _require(begun is None, begun or 0, BEGIN, END)
+    if strange:
+        raise ConflictError(
+            f"line {strange[0]} of the crontab stands in mailer's block, and would be lost with it\n"
+            "put it somewhere else by `crontab -e`"
+        )
     return "".join(kept), place
 
 

@@ -13,7 +13,7 @@ MAILER = "/opt/mailer/.venv/bin/mailer"
 THEIRS = (
     "MAILTO=ops@example.org\n\n# backups\n17 3 * * 1-5 /usr/bin/backup --all % input\n@reboot\t/bin/true\n"
 )
-lines = st.lists(st.text(st.characters(exclude_characters="\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")))
+lines = st.lists(st.text(st.characters(exclude_characters="\n")))
 crontabs = lines.map(lambda each: "".join(f"{line}\n" for line in each if "mailer" not in line))
 
 
@@ -54,6 +54,13 @@ def test_a_last_line_without_an_end_gets_one() -> None:
 def test_half_a_block_is_refused_with_its_line(text: str, line: int) -> None:
     for edit in (crontab.remove, lambda text: crontab.install(text, MAILER)):
         with pytest.raises(ConflictError, match=rf"line {line} of the crontab.*crontab -e"):
+            edit(text)
+
+
+def test_somebody_elses_line_in_the_block_is_not_lost() -> None:
+    text = crontab.block(MAILER).replace("* * * * * ", "@daily /usr/bin/backup\n* * * * * ")
+    for edit in (crontab.remove, lambda text: crontab.install(text, MAILER)):
+        with pytest.raises(ConflictError, match="line 5 of the crontab stands in mailer's block"):
             edit(text)
 
 
