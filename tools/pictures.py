@@ -5,13 +5,17 @@ python tools/pictures.py [DIRECTORY]
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import pty
 import select
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 from fcntl import ioctl
 from pathlib import Path
 from termios import TIOCSWINSZ
@@ -27,6 +31,8 @@ COLUMNS, LINES = 100, 40
 # What is drawn, of what the demonstration has made.
 COMMANDS = {
     "report": ["report"],
+    "top": ["top", "-n", "1"],
+    "doctor": ["doctor"],
     "why": ["why", "1", "--mailing", "2"],
 }
 COLOURS = {"brown": "yellow", "default": None}  # as a terminal of old called them
@@ -54,6 +60,12 @@ def on_a_terminal(words: list[str], env: dict[str, str], home: Path) -> str:
         typed.wait(10)
     os.close(master)
     return written.decode()
+
+
+def a_token(days: int) -> str:
+    """A token that ends in so many days, for the doctor to find."""
+    claims = json.dumps({"exp": time.time() + days * 86_400 + 3600}).encode()
+    return f"eyJhbGciOiJIUzI1NiJ9.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.c2lnbmF0dXJl"
 
 
 def seen(written: str) -> Text:
@@ -110,10 +122,13 @@ def main(directory: Path) -> None:
             "COLORTERM": "truecolor",
             "LC_ALL": "C.UTF-8",
         }
-        on_a_terminal(["demo"], env, home)
+        draw("demo", ["demo"], on_a_terminal(["demo"], env, home), directory)
         env["MAILER_HOME"] = str(home / "demo")  # from now on, the demonstration's database
-        for name, words in COMMANDS.items():
-            draw(name, words, on_a_terminal(words, env, home), directory)
+        with socket.create_server(("127.0.0.1", 0)) as service:
+            env["MESSAGE_SERVICE_URL"] = f"http://127.0.0.1:{service.getsockname()[1]}/send/"
+            env["JWT_TOKEN"] = a_token(days=5)
+            for name, words in COMMANDS.items():
+                draw(name, words, on_a_terminal(words, env, home), directory)
         subprocess.run([MAILER, "db", "stop"], env=env, cwd=home, check=True, capture_output=True)
 
 

@@ -65,7 +65,14 @@ def screen(*, alternate: bool) -> Iterator[Screen]:
     from rich.live import Live
 
     shown = output.console()
-    live = Live(console=shown, screen=alternate, auto_refresh=False, vertical_overflow="crop")
+    live = Live(
+        console=shown,
+        screen=alternate,
+        auto_refresh=False,
+        redirect_stdout=False,  # nothing else is written meanwhile, and bars ask what stdout can show
+        redirect_stderr=False,
+        vertical_overflow="crop",
+    )
     with _unechoed(), live:
         yield Screen(live)
 
