@@ -54,7 +54,7 @@ def settings(patient: Patient) -> Iterator[Finding]:
     if found.synchronous_commit == "off":
         well = False
         says = "synchronous_commit is off: after a crash, what was sent may be forgotten, and sent again"
-        mend = "ALTER DATABASE … SET synchronous_commit = on (or the role, or the server)"
+        mend = "SET synchronous_commit = on, for the server, the database and the role"
         yield fail("server settings", says, mend)
     if found.recovering:
         well = False

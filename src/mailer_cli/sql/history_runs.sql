@@ -2,7 +2,8 @@
 -- nothing to do: unless asked for, those are left out.
 SELECT *
 FROM (
-    SELECT coalesce(ended_at, started_at) AS at, now() AS now, *
+    SELECT coalesce(ended_at, started_at) AS at, now() AS now, id, host, pid, started_at, heartbeat_at, ended_at,
+           claimed, sent, retrying, failed, unknown, expired, cancelled, ending
     FROM run
     WHERE (%(run_ids)s::bigint[] IS NULL OR id = ANY (%(run_ids)s::bigint[]))
       AND (%(since)s::timestamptz IS NULL OR coalesce(ended_at, started_at) >= %(since)s::timestamptz)
