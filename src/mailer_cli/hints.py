@@ -91,7 +91,7 @@ def _probe(standing: Health) -> str:
 
 
 def _silence(standing: Health) -> Iterator[str]:
-    ask = "is cron running? see crontab.example"
+    ask = "is cron running? see `mailer cron`"
     if standing.last_run_at is None:
         yield f"messages are due and no dispatch has ever run; {ask}"
     elif standing.now - standing.last_run_at > SILENCE:

@@ -3,7 +3,7 @@
 | name | labels | meaning |
 |---|---|---|
 | mailer_messages | mailing, status | messages of a mailing that have a status now |
-| mailer_audience | mailing | clients that a mailing is meant for |
+| mailer_audience | mailing | clients that a mailing is meant for; of many, an estimate until it opens |
 | mailer_waiting | mailing | clients of the audience who have no message yet |
 | mailer_lateness_seconds | mailing, quantile | from when messages could be sent until they were |
 | mailer_last_run_timestamp_seconds | | when `mailer dispatch` was last heard of, in seconds since 1970 |
@@ -27,9 +27,10 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from mailer_cli import database, reports
+from mailer_cli import database, overview, reports
 from mailer_cli.database import Connection
 from mailer_cli.errors import ConfigurationError
+from mailer_cli.pace import Lateness
 from mailer_cli.reports import Total
 
 _RECENT = timedelta(days=7)
@@ -57,10 +58,11 @@ def text(connection: Connection) -> bytes:
         state = database.fetch_one(connection, "metrics_state", State)
         assert state is not None  # noqa: S101 - the first migration makes the row
         since = datetime.fromtimestamp(state.now, UTC) - _RECENT
-        totals = reports.totals(connection, since=since)
+        totals = [standing.total for standing in overview.standings(connection, since)]
+        late = reports.lateness(connection, [total.mailing for total in totals])
     registry = CollectorRegistry()
     _add_state(registry, state)
-    _add_mailings(registry, totals)
+    _add_mailings(registry, totals, late)
     return generate_latest(registry)
 
 
@@ -104,7 +106,9 @@ def _add_state(registry: CollectorRegistry, state: State) -> None:
             Gauge(f"mailer_{name}", meaning, registry=registry).set(value)
 
 
-def _add_mailings(registry: CollectorRegistry, totals: list[Total]) -> None:
+def _add_mailings(
+    registry: CollectorRegistry, totals: list[Total], lateness: dict[int, Lateness | None]
+) -> None:
     by_status = ["mailing", "status"]
     messages = Gauge("mailer_messages", "Messages by status.", by_status, registry=registry)
     audience = Gauge("mailer_audience", "Clients a mailing is meant for.", ["mailing"], registry=registry)
@@ -120,6 +124,6 @@ def _add_mailings(registry: CollectorRegistry, totals: list[Total]) -> None:
         waiting.labels(total.mailing).set(total.waiting)
         for status, number in total.by_status().items():
             messages.labels(total.mailing, status).set(number)
-        for quantile, seconds in (("0.5", total.late_p50), ("0.95", total.late_p95), ("1", total.late_max)):
-            if seconds is not None:
-                late.labels(total.mailing, quantile).set(seconds)
+        if found := lateness[total.mailing]:
+            for quantile, seconds in (("0.5", found.p50), ("0.95", found.p95), ("1", found.max)):
+                late.labels(total.mailing, quantile).set(round(seconds, 3))

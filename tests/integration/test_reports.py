@@ -499,10 +499,10 @@ def test_messages_in_doubt_are_pointed_at(mailer: Mailer, connection: Connection
         (
             "window",
             None,
-            "messages are due and no dispatch has ever run; is cron running? see crontab.example\n",
+            "messages are due and no dispatch has ever run; is cron running? see `mailer cron`\n",
         ),
-        ("window", 14, "no dispatch has run for 14 minutes; is cron running? see crontab.example\n"),
-        ("retry", 300, "no dispatch has run for 5 hours; is cron running? see crontab.example\n"),
+        ("window", 14, "no dispatch has run for 14 minutes; is cron running? see `mailer cron`\n"),
+        ("retry", 300, "no dispatch has run for 5 hours; is cron running? see `mailer cron`\n"),
         ("window", 1, ""),
     ],
 )

@@ -188,7 +188,7 @@ def _blocked(facts: Facts) -> Finding | None:
 
 
 def _no_dispatch(facts: Facts) -> Finding | None:
-    ask = "is cron running? see crontab.example"
+    ask = "is cron running? see `mailer cron`"
     if facts.last_run_at is None:
         return Finding(Verdict.NO_DISPATCH, f"no dispatch has ever run; {ask}")
     if (silence := facts.now - facts.last_run_at) <= _SILENCE:

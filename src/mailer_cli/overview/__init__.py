@@ -3,7 +3,7 @@
 Reads no clients and no messages but where a table is small: what it costs does not grow with them.
 """
 
-from mailer_cli.overview.glance import look
+from mailer_cli.overview.glance import look, standings
 from mailer_cli.overview.values import Failure, Finish, Late, Opening, Overview, Requests, Run, Standing
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "Run",
     "Standing",
     "look",
+    "standings",
 ]

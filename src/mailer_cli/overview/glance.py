@@ -44,8 +44,7 @@ def look(connection: Connection, wanted: Wanted) -> Overview:
     """Read how sending stands; `wanted` is how fast it may go."""
     with reports.snapshot(connection):
         health = hints.health(connection)
-        totals = reports.counted(connection, limit=_MAILINGS, since=health.now - _RECENT)
-        windows, estimated = audiences.windows(connection, _filters(connection, totals))
+        mailings, windows, estimated = _standings(connection, health.now - _RECENT, _MAILINGS)
         speed = projections.speed(connection)
         unfinished = schedules.unfinished(connection)
         late = database.fetch_one(connection, "overview_late", Late)
@@ -62,11 +61,28 @@ def look(connection: Connection, wanted: Wanted) -> Overview:
         late=late,
         next=_openings(due, health.now, estimated=estimated),
         finish=_finish(active, due, health.now, wanted, speed),
-        mailings=[_standing(total, windows, estimated=estimated) for total in totals],
+        mailings=mailings,
         errors=[Failure(e.http_status, e.error, e.count, message_id(*e.sample)) for e in errors],
         requests=_taken(requests),
         used_today=speed.used_today,
     )
+
+
+def standings(connection: Connection, since: datetime) -> list[Standing]:
+    """Return the mailings that are not over, and those that ended since then, newest first."""
+    return _standings(connection, since, None)[0]
+
+
+def _standings(
+    connection: Connection, since: datetime, limit: int | None
+) -> tuple[list[Standing], list[Window], bool]:
+    totals = reports.counted(connection, limit=limit, since=since)
+    windows, estimated = audiences.windows(connection, _filters(connection, totals))
+    by_mailing: dict[int, list[Window]] = {total.mailing: [] for total in totals}
+    for window in windows:
+        by_mailing[window.mailing].append(window)
+    found = [_standing(total, by_mailing[total.mailing], estimated=estimated) for total in totals]
+    return found, windows, estimated
 
 
 def _filters(connection: Connection, totals: Sequence[Total]) -> list[audiences.Filter]:
@@ -114,8 +130,7 @@ def _finish(
     )
 
 
-def _standing(total: Total, windows: Sequence[Window], *, estimated: bool) -> Standing:
-    mine = [window for window in windows if window.mailing == total.mailing]
+def _standing(total: Total, mine: Sequence[Window], *, estimated: bool) -> Standing:
     whole = replace(
         total,
         audience=sum(window.audience for window in mine),
