@@ -194,6 +194,7 @@ def test_what_stands_before_the_service_is_said(
         ("opaque", "token without an end"),
         ("a.b.c", "token without an end"),
     ],
+    ids=["expired", "endless", "strange", "opaque", "dotted"],
 )
 def test_the_token_is_read_and_never_shown(
     mailer: Mailer, monkeypatch: pytest.MonkeyPatch, token: str, said: str
