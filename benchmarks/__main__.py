@@ -1,0 +1,155 @@
+"""`python -m benchmarks`: every subject in turn, several rounds, one table."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import broker, capacity, machine, peers_venv, postgres, report, service
+from benchmarks.children import FailedError
+from benchmarks.peers_venv import Peers
+from benchmarks.runs import Bench, Run
+from benchmarks.subjects import SUBJECTS, Subject
+
+REFERENCE = 2_500  # messages a second: --messages is for a subject that does so many
+FEWEST = 100
+console = Console(stderr=True, highlight=False)
+
+
+def main() -> int:
+    """Measure, show, and write down; 1 if a run did not count."""
+    asked = _arguments()
+    peers = peers_venv.prepare()
+    subjects, skipped = _chosen(asked.only, peers)
+    for reason in skipped:
+        console.print(f"skipped: {reason}", style="yellow", markup=False)
+    if not subjects:
+        return 1
+    python = peers.python if peers.versions else sys.executable
+    facts = machine.described()
+    runs: list[Run] = []
+    with postgres.server() as server:
+        facts |= _around(server, peers)
+        limits = {latency: capacity.measured(python, latency) for latency in asked.latency}
+        for latency, rate in limits.items():
+            console.print(f"the service alone, at {latency} ms: {rate:,.0f} answers/s to raw clients")
+        try:
+            _measure(Bench(server, python), subjects, asked, runs)
+        except KeyboardInterrupt:
+            console.print("stopped: what was measured so far is shown, and not written down")
+            asked.out = None
+    results = report.Results(subjects, runs)
+    _show(results)
+    if asked.out is not None:
+        asked.out.write_text(report.page(results, facts, skipped, limits), encoding="utf-8")
+        console.print(f"written to {asked.out}", markup=False)
+    return 1 if results.problems() else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    names = sorted({subject.name for subject in SUBJECTS} | {_family(subject) for subject in SUBJECTS})
+    parser.add_argument("--messages", type=int, default=20_000, metavar="N",
+                        help="for a subject that does 2,500/s; fewer for the slower (default 20000: about 8 s a run)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="R")
+    parser.add_argument("--latency", type=_latencies, default=[0, 20, 100], metavar="MS,MS")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="SUBJECT", help=", ".join(names))
+    parser.add_argument("--out", type=Path, default=None, help="write the results to this file, too")
+    return parser.parse_args()
+
+
+def _latencies(text: str) -> list[int]:
+    return sorted({int(part) for part in text.split(",")})
+
+
+def _family(subject: Subject) -> str:
+    return subject.name.rpartition("-")[0]
+
+
+def _chosen(only: Sequence[str] | None, peers: Peers) -> tuple[list[Subject], list[str]]:
+    wanted = [each for each in SUBJECTS if not only or {each.name, _family(each)} & set(only)]
+    able, skipped = [], []
+    for subject in wanted:
+        lacking = [name for name in subject.requires if name not in peers.versions]
+        if subject.broker and broker.version() is None:
+            lacking.append("redis-server")
+        if lacking:
+            skipped.append(f"{subject.name}: cannot be had here: {', '.join(lacking)}")
+        else:
+            able.append(subject)
+    return able, skipped
+
+
+def _around(server: postgres.Server, peers: Peers) -> dict[str, str]:
+    settings = server.settings()
+    version = settings.pop("server_version")
+    told = ", ".join(f"{name} {value}" for name, value in settings.items())
+    return {
+        "PostgreSQL": f"{version}, on a socket; {told}",
+        "Redis": f"{broker.version() or 'none'}, over TCP, nothing kept on disk",
+        "Service": service.kind(),
+        "Peers": ", ".join(f"{name} {version}" for name, version in peers.versions.items()),
+    }
+
+
+def _measure(bench: Bench, subjects: Sequence[Subject], asked: argparse.Namespace, runs: list[Run]) -> None:
+    for latency in asked.latency:
+        for round_ in range(asked.rounds):
+            for subject in _turned(subjects, round_):
+                if latency and not subject.posts:
+                    continue  # without requests there is nothing to wait for
+                number = size(subject, latency, asked.messages)
+                run = bench.run(subject, latency, number)
+                runs.append(run)
+                _tell(run, round_)
+
+
+def _turned(subjects: Sequence[Subject], round_: int) -> list[Subject]:
+    """In each round somebody else begins, so that nobody always follows the same one."""
+    first = round_ * 5 % len(subjects)
+    return [*subjects[first:], *subjects[:first]]
+
+
+def size(subject: Subject, latency: int, messages: int) -> int:
+    """How many messages make a run about as long as everybody's."""
+    rate = 1 / (1 / subject.rate + latency / 1000 / subject.connections)
+    return max(FEWEST, round(messages * rate / REFERENCE / 100) * 100)
+
+
+def _tell(run: Run, round_: int) -> None:
+    where = f"round {round_ + 1}, {run.latency} ms, {run.subject}, {run.number:,} messages"
+    if run.problem:
+        console.print(f"{where}: does not count: {run.problem}", style="red", markup=False)
+        return
+    told = f"{run.rate:,.0f}/s, CPU {run.cpu_per_thousand:.3f} s/1,000, {run.memory / 1e6:,.0f} MB"
+    console.print(f"{where}: {told}, {run.seconds:.1f} s", markup=False)
+
+
+def _show(results: report.Results) -> None:
+    out = Console()
+    for latency in results.latencies():
+        out.print(report.table(latency, results.rows(latency)))
+        for ratio in results.ratios(latency):
+            out.print(f"  {ratio}", markup=False)
+    for problem in results.problems():
+        out.print(f"does not count: {problem}", style="red", markup=False)
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        sys.exit(main())
+    except FailedError as error:
+        console.print(str(error), style="red", markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,122 @@
+"""The processes we start: each in a session of its own, ended by its id, and not left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+GRACE = 15.0  # seconds that a process has for ending when it is asked to
+
+
+class FailedError(Exception):
+    """What went wrong with a subject, or with what the benchmark needs itself."""
+
+
+def start(command: Sequence[str], env: Mapping[str, str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start a process that is asked to end should we be killed; what it says goes to `log`."""
+    setpriv = shutil.which("setpriv")
+    prefix = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [*prefix, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=folder,
+            env=dict(env),
+            start_new_session=True,  # Ctrl-C is ours: we end them in order
+        )
+
+
+def run(command: Sequence[str], env: Mapping[str, str], folder: Path, *, limit: float) -> str:
+    """Run a command to its end and return what it wrote; raise FailedError unless it did well."""
+    log = folder / "command.log"
+    log.unlink(missing_ok=True)
+    child = start(command, env, folder, log)
+    try:
+        code = child.wait(limit)
+    except subprocess.TimeoutExpired:
+        raise FailedError(f"{command[0]} took longer than {limit:g} s") from None
+    finally:
+        end(child)
+    if code:
+        raise FailedError(f"{' '.join(map(str, command[:4]))} ended with {code}: {tail(log)}")
+    return log.read_text(errors="replace")
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end; after a while end it, and what it had started."""
+    if child.poll() is not None:
+        return
+    offspring = tree(child.pid)
+    _signal(child.pid, signal.SIGTERM)
+    try:
+        child.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        for pid in {*offspring, *tree(child.pid)} - {child.pid}:
+            _signal(pid, signal.SIGKILL)
+        child.kill()
+        child.wait()
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all that descend from it."""
+    found = [pid]
+    for parent in found:
+        found.extend(_children(parent))
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+        texts = [Path(f"/proc/{pid}/task/{thread}/children").read_text() for thread in threads]
+    except OSError:  # it ended meanwhile
+        return []
+    return [int(child) for text in texts for child in text.split()]
+
+
+def wait_until_listening(port: int, child: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until something of ours accepts connections on this port of 127.0.0.1."""
+    import socket
+
+    give_up = time.monotonic() + 10
+    while time.monotonic() < give_up:
+        if child.poll() is not None:
+            raise FailedError(f"{log.name}: ended with {child.returncode}: {tail(log)}")
+        with socket.socket() as attempt:
+            if attempt.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise FailedError(f"nothing listens on port {port}: {tail(log)}")
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on just now."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def tail(log: Path, length: int = 400) -> str:
+    """The end of what a process said."""
+    try:
+        said = log.read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return "it said nothing"
+    return said[-length:] or "it said nothing"
