@@ -18,7 +18,7 @@ from benchmarks.subjects import SUBJECTS, Subject
 
 REFERENCE = 2_500  # messages a second: --messages is for a subject that does so many
 FEWEST = 100
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main() -> int:
@@ -31,15 +31,19 @@ def main() -> int:
     if not subjects:
         return 1
     python = peers.python if peers.versions else sys.executable
+    nginx = service.find_nginx() if asked.service != "small" else None
+    if nginx is None:
+        console.print("without nginx: a small service of our own, which is slower")
     facts = machine.described()
     runs: list[Run] = []
     with postgres.server() as server:
-        facts |= _around(server, peers)
-        limits = {latency: capacity.measured(python, latency) for latency in asked.latency}
+        facts |= _around(server, peers) | {"Service": service.kind(nginx)}
+        bench = Bench(server, python, nginx)
+        limits = {latency: capacity.measured(bench, latency) for latency in asked.latency}
         for latency, rate in limits.items():
             console.print(f"the service alone, at {latency} ms: {rate:,.0f} answers/s to raw clients")
         try:
-            _measure(Bench(server, python), subjects, asked, runs)
+            _measure(bench, subjects, asked, runs)
         except KeyboardInterrupt:
             console.print("stopped: what was measured so far is shown, and not written down")
             asked.out = None
@@ -54,11 +58,22 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = sorted({subject.name for subject in SUBJECTS} | {_family(subject) for subject in SUBJECTS})
-    parser.add_argument("--messages", type=int, default=20_000, metavar="N",
-                        help="for a subject that does 2,500/s; fewer for the slower (default 20000: about 8 s a run)")
+    parser.add_argument(
+        "--messages",
+        type=int,
+        default=20_000,
+        metavar="N",
+        help="for a subject that does 2,500/s; fewer for the slower (default 20000: about 8 s a run)",
+    )
     parser.add_argument("--rounds", type=int, default=3, metavar="R")
     parser.add_argument("--latency", type=_latencies, default=[0, 20, 100], metavar="MS,MS")
     parser.add_argument("--only", nargs="+", choices=names, metavar="SUBJECT", help=", ".join(names))
+    parser.add_argument(
+        "--service",
+        choices=["nginx", "small"],
+        default="nginx",
+        help="small: the one of our own, which is used anyway where nginx cannot be had",
+    )
     parser.add_argument("--out", type=Path, default=None, help="write the results to this file, too")
     return parser.parse_args()
 
@@ -92,7 +107,6 @@ def _around(server: postgres.Server, peers: Peers) -> dict[str, str]:
     return {
         "PostgreSQL": f"{version}, on a socket; {told}",
         "Redis": f"{broker.version() or 'none'}, over TCP, nothing kept on disk",
-        "Service": service.kind(),
         "Peers": ", ".join(f"{name} {version}" for name, version in peers.versions.items()),
     }
 

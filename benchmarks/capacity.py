@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from benchmarks import children, service
-from benchmarks.runs import scratch
+from benchmarks.runs import Bench, folder_in
 from benchmarks.wire import TOKEN
 
 CLIENTS = 3
@@ -15,11 +15,11 @@ SECONDS = 3.0
 SCRIPT = str(Path(__file__).parent / "scripts" / "raw_client.py")
 
 
-def measured(python: str, latency: int) -> float:
+def measured(bench: Bench, latency: int) -> float:
     """Answers a second to raw clients; with latency it is their connections that bound it."""
-    with scratch() as folder, service.running(folder, latency) as serving:
+    with folder_in(bench.server.scratch) as folder, service.running(folder, latency, bench.nginx) as serving:
         env = {"PATH": os.environ["PATH"], "MESSAGE_SERVICE_URL": serving.url, "JWT_TOKEN": TOKEN}
-        command = [python, SCRIPT, str(CONNECTIONS), str(SECONDS)]
+        command = [bench.python, SCRIPT, str(CONNECTIONS), str(SECONDS)]
         log = folder / "raw.log"
         started = [children.start(command, env, folder, log) for _ in range(CLIENTS)]
         try:

@@ -81,8 +81,8 @@ def tree(pid: int) -> list[int]:
 
 def _children(pid: int) -> list[int]:
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
-        texts = [Path(f"/proc/{pid}/task/{thread}/children").read_text() for thread in threads]
+        threads = Path(f"/proc/{pid}/task").iterdir()
+        texts = [(thread / "children").read_text() for thread in threads]
     except OSError:  # it ended meanwhile
         return []
     return [int(child) for text in texts for child in text.split()]

@@ -1,6 +1,6 @@
-"""Stops and deletes the benchmark's PostgreSQL when the benchmark ends, however it ends.
+"""Stops the benchmark's PostgreSQL and deletes its folders when the benchmark ends, however it ends.
 
-`python -m benchmarks.guard HOME`: waits for the end of its standard input, which is the other's life.
+`python -m benchmarks.guard HOME SCRATCH`: waits for the end of its standard input, which is the other's life.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from pathlib import Path
 from mailer_cli.database import embedded
 
 
-def main(home: Path) -> None:
+def main(home: Path, scratch: Path) -> None:
     """Wait, stop the server, and remove what it left."""
     sys.stdin.read()
     place = embedded.status(home).home  # for root it may be elsewhere
     try:
         embedded.stop(home)
     finally:
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.rmtree(home, ignore_errors=True)
+        for folder in (place, home, scratch):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

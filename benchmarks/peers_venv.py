@@ -59,5 +59,6 @@ def _make() -> None:
 
 
 def _install(*requirements: str) -> bool:
-    command = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
+    options = ["--quiet", "--disable-pip-version-check"]
+    command = [str(PYTHON), "-m", "pip", "install", *options, *requirements]
     return subprocess.run(command, check=False, timeout=LIMIT, capture_output=True).returncode == 0

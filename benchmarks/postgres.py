@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,14 +19,16 @@ from mailer_cli.database import Dsn, embedded, schema
 TEMPLATE = "mailer_template"
 # How every server of the benchmark must be set, or its figures would be worth nothing.
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+ROOM = 2**30  # bytes
 SHOWN = (*DURABLE, "shared_buffers", "wal_level")
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server."""
+    """A running server, and a folder for whatever else is started beside it."""
 
     address: str
+    scratch: Path
 
     def database(self, name: str) -> str:
         """The address of one of its databases."""
@@ -34,8 +37,7 @@ class Server:
     def settings(self) -> dict[str, str]:
         """What a reader must know of it."""
         with psycopg.connect(self.address) as connection:
-            told = {name: _shown(connection, name) for name in ("server_version", *SHOWN)}
-        return told
+            return {name: _shown(connection, name) for name in ("server_version", *SHOWN)}
 
     @contextmanager
     def fresh(self, *, migrated: bool) -> Iterator[str]:
@@ -63,27 +65,37 @@ def _shown(connection: psycopg.Connection, name: str) -> str:
 @contextmanager
 def server() -> Iterator[Server]:
     """Start a server; whatever becomes of us, it is stopped and deleted."""
-    home = Path(tempfile.mkdtemp(prefix="mailer-benchmark-"))
+    home, scratch = _folder(), _folder(_memory())
     home.chmod(0o711)  # root's server runs as nobody
     guard = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.guard", str(home)],
+        [sys.executable, "-m", "benchmarks.guard", str(home), str(scratch)],
         stdin=subprocess.PIPE,
         cwd=Path(__file__).parent.parent,
         start_new_session=True,
     )
     try:
         embedded.ensure(home, durable=True)
-        yield _prepared(home)
+        yield _prepared(home, scratch)
     finally:
         guard.communicate()  # the end of its input is what it waits for
 
 
-def _prepared(home: Path) -> Server:
+def _folder(below: Path | None = None) -> Path:
+    return Path(tempfile.mkdtemp(prefix="mailer-benchmark-", dir=below))
+
+
+def _memory() -> Path | None:
+    """A file system in memory, if there is room: only the database is to use the disk."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    return memory if memory.is_dir() and shutil.disk_usage(memory).free > ROOM else None
+
+
+def _prepared(home: Path, scratch: Path) -> Server:
     with psycopg.connect(embedded.ensure(home), autocommit=True) as connection:
         # The time of each commit, by the server itself: when a result was recorded.
         connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
     embedded.stop(home)
-    found = Server(embedded.ensure(home, durable=True))
+    found = Server(embedded.ensure(home, durable=True), scratch)
     told = found.settings()
     if any(told[name] != wanted for name, wanted in DURABLE.items()):
         raise FailedError(f"the database is not durable: {told}")

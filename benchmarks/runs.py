@@ -53,6 +53,7 @@ class Bench:
 
     server: postgres.Server
     python: str  # that has the peers
+    nginx: str | None
 
     def run(self, subject: Subject, latency: int, number: int) -> Run:
         """Do one run; whatever goes wrong with the subject is told in the result."""
@@ -63,30 +64,20 @@ class Bench:
             return Run(subject.name, latency, number, problem=str(error).strip() or repr(error))
 
     @contextmanager
-    def _place(
-        self, subject: Subject, latency: int, number: int
-    ) -> Iterator[tuple[Place, service.Service]]:
+    def _place(self, subject: Subject, latency: int, number: int) -> Iterator[tuple[Place, service.Service]]:
         with ExitStack() as stack:
-            folder = stack.enter_context(scratch())
-            serving = stack.enter_context(service.running(folder, latency))
+            folder = stack.enter_context(folder_in(self.server.scratch))
+            serving = stack.enter_context(service.running(folder, latency, self.nginx))
             database = stack.enter_context(self.server.fresh(migrated=subject.migrated))
             redis = stack.enter_context(broker.running(folder)) if subject.broker else ""
             yield Place(number, database, redis, serving.url, self.python, folder), serving
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
-    """A folder that is deleted again: in memory if there is room, so that only the database uses the disk."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-    roomy = memory.is_dir() and _free(memory) > 2**30
-    with tempfile.TemporaryDirectory(prefix="mailer-benchmark-", dir=memory if roomy else None) as name:
+def folder_in(scratch: Path) -> Iterator[Path]:
+    """A folder for one run, deleted after it."""
+    with tempfile.TemporaryDirectory(dir=scratch) as name:
         yield Path(name)
-
-
-def _free(folder: Path) -> int:
-    import shutil
-
-    return shutil.disk_usage(folder).free
 
 
 def _measured(
@@ -106,9 +97,7 @@ def _measured(
         began = min(each.began for each in record.requests) if subject.posts else subject.began(connection)
     ended = max(recorded.values()) if recorded else max(each.ended for each in record.requests)
     cpu = meter.cpu_between(began, ended)
-    return Run(
-        subject.name, latency, place.number, ended - began, cpu, meter.peak_memory, preparing
-    )
+    return Run(subject.name, latency, place.number, ended - began, cpu, meter.peak_memory, preparing)
 
 
 def _work(subject: Subject, place: Place) -> Meter:
@@ -117,7 +106,7 @@ def _work(subject: Subject, place: Place) -> Meter:
     started: list[subprocess.Popen[bytes]] = []
     try:
         for command in subject.commands(place):
-            started.append(children.start(command, place.env, place.folder, log))
+            started.append(children.start(command, place.env, place.folder, log))  # noqa: PERF401 - each can be ended
         meter = Meter([child.pid for child in started])
         meter.start()
         try:

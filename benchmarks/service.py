@@ -88,27 +88,26 @@ class Service:
         return read(self.record)
 
 
-def kind() -> str:
+def kind(nginx: str | None) -> str:
     """Which service is used."""
-    nginx = _nginx()
     if nginx is None:
-        return f"benchmarks/scripts/small_service.py, {WORKERS} processes (no nginx with its echo module here)"
+        return f"benchmarks/scripts/small_service.py, {WORKERS} processes"
     said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=False).stderr
     return f"nginx {said.rpartition('/')[2].strip()}, {WORKERS} worker processes"
 
 
-def _nginx() -> str | None:
+def find_nginx() -> str | None:
+    """An nginx that can wait; None if there is none."""
     if not ECHO.exists():
         return None
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 @contextmanager
-def running(folder: Path, latency: int) -> Iterator[Service]:
+def running(folder: Path, latency: int, nginx: str | None) -> Iterator[Service]:
     """Run the service on a port of its own; `latency` is in milliseconds."""
     record, log, port = folder / "requests.jsonl", folder / "service.log", children.free_port()
     record.write_bytes(b"")
-    nginx = _nginx()
     if nginx is None:
         script = Path(__file__).parent / "scripts" / "small_service.py"
         command = [sys.executable, str(script), str(port), str(latency), str(WORKERS), str(record)]

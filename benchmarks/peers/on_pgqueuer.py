@@ -1,4 +1,4 @@
-"""PgQueuer: on_pgqueuer.py enqueue | work CONCURRENCY."""
+"""PgQueuer: on_pgqueuer.py enqueue | work CONCURRENCY DATABASE_CONNECTIONS."""
 
 import asyncio
 import json
@@ -14,7 +14,6 @@ from pgqueuer.queries import Queries
 from common import DATABASE, HEADERS, READ, TIMEOUT, URL, body, status
 
 CHUNK = 1000
-CONNECTIONS = 20  # to the database, for the queue's statements and the results together
 BATCH = 50  # jobs picked at once; PgQueuer wants at least two batches within the concurrency
 RECORD = "UPDATE message SET status = $1, http_status = $2, sent_at = clock_timestamp() WHERE id = $3"
 
@@ -31,12 +30,12 @@ async def enqueue() -> None:
     await connection.close()
 
 
-async def work(concurrency: int) -> None:
+async def work(concurrency: int, connections: int) -> None:
     """Send until SIGTERM."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     connector = aiohttp.TCPConnector(limit=concurrency)
     async with (
-        asyncpg.create_pool(DATABASE, min_size=CONNECTIONS, max_size=CONNECTIONS) as pool,
+        asyncpg.create_pool(DATABASE, min_size=connections, max_size=connections) as pool,
         aiohttp.ClientSession(headers=HEADERS, timeout=timeout, connector=connector) as session,
     ):
         queuer = PgQueuer.from_asyncpg_pool(pool)
@@ -53,4 +52,4 @@ async def work(concurrency: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(enqueue() if sys.argv[1] == "enqueue" else work(int(sys.argv[2])))
+    asyncio.run(enqueue() if sys.argv[1] == "enqueue" else work(*map(int, sys.argv[2:])))

@@ -1,4 +1,4 @@
-"""Procrastinate: on_procrastinate.py enqueue | work CONCURRENCY."""
+"""Procrastinate: on_procrastinate.py enqueue | work CONCURRENCY DATABASE_CONNECTIONS."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 from common import DATABASE, HEADERS, READ, RECORD, TIMEOUT, URL, body, status
 
 CHUNK = 1000
-CONNECTIONS = 10  # to the database, for the queue; as many for the results
+CONNECTIONS = int(sys.argv[3]) // 2 if len(sys.argv) > 3 else 1  # for the queue; as many for the results
 
 app = App(connector=PsycopgConnector(conninfo=DATABASE, min_size=CONNECTIONS, max_size=CONNECTIONS))
 session: aiohttp.ClientSession

@@ -4,29 +4,32 @@ Two connections: one claims, the other records, each in short transactions of it
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import psycopg
+import uvloop
 
-from common import DATABASE, status
+from common import DATABASE, body, status
 
 Post = Callable[[str, bytes], Awaitable[tuple[int, bytes]]]
 Client = Callable[[int], AbstractAsyncContextManager[Post]]
 
 BATCH = 500
 FLUSH_SECONDS = 0.2
+# What lies before the last one claimed is claimed by us or by another: it is not looked at again.
 CLAIM = """
-UPDATE message SET status = 'sending'
-WHERE id IN (SELECT id FROM message WHERE status = 'new' ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-RETURNING id, phone, text
+WITH batch AS MATERIALIZED (
+    SELECT id FROM message WHERE status = 'new' AND id > %s ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+)
+UPDATE message SET status = 'sending' FROM batch WHERE message.id = batch.id
+RETURNING message.id, message.phone, message.text
 """
 RECORD = """
 UPDATE message SET status = result.status, http_status = result.code, sent_at = clock_timestamp()
 FROM unnest(%s::bigint[], %s::text[], %s::smallint[]) AS result (id, status, code)
 WHERE message.id = result.id
 """
-INDEX = "CREATE INDEX IF NOT EXISTS message_new ON message (id) WHERE status = 'new'"
 
 
 async def connect() -> psycopg.AsyncConnection:
@@ -52,16 +55,16 @@ class Pipeline:
         await recording
 
     async def _claim(self, concurrency: int) -> None:
+        last = 0
         async with await connect() as connection:
-            while rows := await (await connection.execute(CLAIM, (BATCH,))).fetchall():
+            while rows := await (await connection.execute(CLAIM, (last, BATCH))).fetchall():
+                last = max(row[0] for row in rows)
                 for row in rows:
                     await self._claimed.put(row)
         for _ in range(concurrency):
             await self._claimed.put(None)
 
     async def _send(self) -> None:
-        from common import body
-
         while (row := await self._claimed.get()) is not None:
             code, answer = await self._post(str(row[0]), body(*row))
             self._results.append((row[0], status(code, answer), code))
@@ -76,7 +79,13 @@ class Pipeline:
                     await connection.execute(RECORD, (ids, statuses, codes))
 
 
-async def main(client: Client, concurrency: int) -> None:
-    """Send everything with this client."""
-    async with client(concurrency) as post:
-        await Pipeline(post).run(concurrency)
+def main(client: Client, concurrency: int, loop: str) -> None:
+    """Send everything with this client, on asyncio's own event loop or on `uvloop`."""
+
+    async def send() -> None:
+        async with client(concurrency) as post:
+            await Pipeline(post).run(concurrency)
+
+    factory = uvloop.new_event_loop if loop == "uvloop" else None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(send())

@@ -1,6 +1,5 @@
-"""The plain pipeline with pyreqwest: pipeline_pyreqwest.py CONCURRENCY."""
+"""The plain pipeline with pyreqwest: pipeline_pyreqwest.py CONCURRENCY LOOP."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,4 +25,4 @@ async def client(concurrency: int) -> AsyncIterator[Post]:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(client, int(sys.argv[1])))
+    main(client, int(sys.argv[1]), sys.argv[2])

@@ -20,7 +20,7 @@ class Yes(MessageService):
     def __init__(self) -> None:
         """It connects to nothing."""
 
-    async def __aenter__(self) -> Self:  # noqa: D105
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -31,9 +31,7 @@ class Yes(MessageService):
     ) -> None:
         """Nothing was opened."""
 
-    async def send(
-        self, message_id: int, phone: str, text: str, still: Callable[[], bool] = bool
-    ) -> Outcome:
+    async def send(self, message_id: int, phone: str, text: str, still: Callable[[], bool] = bool) -> Outcome:
         """Say yes."""
         del message_id, phone, text, still
         return ACCEPTED

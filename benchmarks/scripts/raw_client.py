@@ -51,13 +51,15 @@ async def main(connections: int, seconds: float) -> None:
     request = (head + BODY).encode()
     loop = asyncio.get_running_loop()
     for _ in range(connections):
-        await loop.create_connection(lambda: Client(request), address.hostname, address.port)
+        await loop.create_connection(lambda: Client(request), address.hostname or "", address.port or 80)
     await asyncio.sleep(seconds)
 
 
 if __name__ == "__main__":
+    factory = None
     with suppress(ImportError):
         import uvloop
 
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2])))
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main(int(sys.argv[1]), float(sys.argv[2])))

@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 BODY = b'{"code":0,"message":"OK"}'
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+    len(BODY),
+    BODY,
+)
 
 
 class Connection(asyncio.Protocol):
@@ -82,7 +85,7 @@ async def serve(port: int, latency: float, record: Path) -> None:
 
 def main(port: int, latency: float, processes: int, record: Path) -> None:
     """Serve in several processes; SIGTERM to the first ends all."""
-    others = []
+    others: list[int] = []
     for _ in range(processes - 1):
         pid = os.fork()
         if not pid:

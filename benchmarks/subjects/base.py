@@ -14,6 +14,7 @@ from benchmarks.wire import TEXT, TOKEN, phones
 
 PEERS = Path(__file__).parent.parent / "peers"
 SCRIPTS = Path(__file__).parent.parent / "scripts"
+DATABASE_CONNECTIONS = 80  # of all processes of a subject; the server takes 100
 
 # The table that peers work on: as much as their own examples would keep of a message.
 MESSAGE_TABLE = """
@@ -70,6 +71,7 @@ class Subject(ABC):
     ends: ClassVar[bool] = True  # by itself, when all is sent
     migrated: ClassVar[bool] = False  # wants mailer's tables
     broker: ClassVar[bool] = False  # wants Redis
+    prepares: ClassVar[bool] = True  # something that takes time
     requires: ClassVar[tuple[str, ...]] = ()  # packages of peers.txt
 
     def prepare(self, place: Place) -> None:

@@ -20,12 +20,14 @@ class BareClient(Subject):
 
     title: ClassVar[str] = "bare client loop, no database"
     records: ClassVar[bool] = False
+    prepares: ClassVar[bool] = False
 
     def prepare(self, place: Place) -> None:
         """The messages are made up on the way."""
 
     def commands(self, place: Place) -> list[list[str]]:
         """One process a share."""
+        del place
         script = str(SCRIPTS / "bare_client.py")
         shares = [str(share) for share in range(self.processes)]
         return [[sys.executable, script, share, str(self.processes), str(CONCURRENCY)] for share in shares]

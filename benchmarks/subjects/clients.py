@@ -12,14 +12,14 @@ from benchmarks.subjects.base import PEERS, Place, Subject
 class Pipeline(Subject):
     """None of mailer's promises, and nothing but its strategy."""
 
-    client: str = "aiohttp"
-    title: ClassVar[str] = "plain pipeline"
+    loop: str = "asyncio"
+    client: ClassVar[str] = ""
 
     def commands(self, place: Place) -> list[list[str]]:
         """Each process claims for itself."""
         concurrency = str(self.connections // self.processes)
         script = str(PEERS / f"pipeline_{self.client}.py")
-        return [[place.python, script, concurrency] for _ in range(self.processes)]
+        return [[place.python, script, concurrency, self.loop] for _ in range(self.processes)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class Aiohttp(Pipeline):
     """aiohttp without httpx around it."""
 
     title: ClassVar[str] = "plain pipeline, aiohttp"
-    requires: ClassVar[tuple[str, ...]] = ("aiohttp", "psycopg")
+    client: ClassVar[str] = "aiohttp"
+    requires: ClassVar[tuple[str, ...]] = ("aiohttp", "psycopg", "uvloop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,16 @@ class Pyreqwest(Pipeline):
     """A client written in Rust."""
 
     title: ClassVar[str] = "plain pipeline, pyreqwest"
-    requires: ClassVar[tuple[str, ...]] = ("pyreqwest", "psycopg")
+    client: ClassVar[str] = "pyreqwest"
+    requires: ClassVar[tuple[str, ...]] = ("pyreqwest", "psycopg", "uvloop")
 
 
 SUBJECTS: list[Subject] = [
     Aiohttp("aiohttp-1", 1, 100, 6_000),
     Aiohttp("aiohttp-4", 4, 400, 15_000),
-    Pyreqwest("pyreqwest-1", 1, 100, 15_000, client="pyreqwest"),
-    Pyreqwest("pyreqwest-4", 4, 400, 25_000, client="pyreqwest"),
+    Aiohttp("aiohttp-uvloop-1", 1, 100, 7_000, loop="uvloop"),
+    Pyreqwest("pyreqwest-1", 1, 100, 8_000),
+    Pyreqwest("pyreqwest-4", 4, 400, 20_000),
+    Pyreqwest("pyreqwest-uvloop-1", 1, 100, 12_000, loop="uvloop"),
+    Pyreqwest("pyreqwest-uvloop-4", 4, 400, 25_000, loop="uvloop"),
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from benchmarks import children
-from benchmarks.subjects.base import PEERS, Place, Subject
+from benchmarks.subjects.base import DATABASE_CONNECTIONS, PEERS, Place, Subject
 
 CONCURRENCY = 100
 PREPARING = 300.0  # seconds
@@ -29,7 +29,9 @@ class PgQueuer(Subject):
 
     def commands(self, place: Place) -> list[list[str]]:
         """Each process a worker."""
-        return [[place.python, SCRIPT, "work", str(CONCURRENCY)] for _ in range(self.processes)]
+        connections = min(20, DATABASE_CONNECTIONS // self.processes)
+        work = [place.python, SCRIPT, "work", str(CONCURRENCY), str(connections)]
+        return [work for _ in range(self.processes)]
 
 
 CORES = os.cpu_count() or 1
