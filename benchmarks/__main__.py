@@ -13,6 +13,7 @@ from rich.console import Console
 from benchmarks import broker, capacity, machine, peers_venv, postgres, report, service
 from benchmarks.children import FailedError
 from benchmarks.peers_venv import Peers
+from benchmarks.report import Results
 from benchmarks.runs import Bench, Run
 from benchmarks.subjects import SUBJECTS, Subject
 
@@ -22,7 +23,7 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main() -> int:
-    """Measure, show, and write down; 1 if a run did not count."""
+    """Measure, show, and write down; 1 if a run did not count, 130 if it was stopped."""
     asked = _arguments()
     peers = peers_venv.prepare()
     subjects, skipped = _chosen(asked.only, peers)
@@ -30,27 +31,18 @@ def main() -> int:
         console.print(f"skipped: {reason}", style="yellow", markup=False)
     if not subjects:
         return 1
-    python = peers.python if peers.versions else sys.executable
-    nginx = service.find_nginx() if asked.service != "small" else None
-    if nginx is None:
-        console.print("without nginx: a small service of our own, which is slower")
-    facts = machine.described()
-    runs: list[Run] = []
-    with postgres.server() as server:
-        facts |= _around(server, peers) | {"Service": service.kind(nginx)}
-        bench = Bench(server, python, nginx)
-        limits = {latency: capacity.measured(bench, latency) for latency in asked.latency}
-        for latency, rate in limits.items():
-            console.print(f"the service alone, at {latency} ms: {rate:,.0f} answers/s to raw clients")
-        try:
-            _measure(bench, subjects, asked, runs)
-        except KeyboardInterrupt:
-            console.print("stopped: what was measured so far is shown, and not written down")
-            asked.out = None
-    results = report.Results(subjects, runs)
+    results = Results(subjects, skipped)
+    stopped = False
+    try:
+        _measure(asked, peers, results)
+    except KeyboardInterrupt:
+        stopped = True
+        console.print("stopped: what was measured so far is shown, and not written down")
     _show(results)
+    if stopped:
+        return 130
     if asked.out is not None:
-        asked.out.write_text(report.page(results, facts, skipped, limits), encoding="utf-8")
+        asked.out.write_text(report.page(results), encoding="utf-8")
         console.print(f"written to {asked.out}", markup=False)
     return 1 if results.problems() else 0
 
@@ -60,12 +52,12 @@ def _arguments() -> argparse.Namespace:
     names = sorted({subject.name for subject in SUBJECTS} | {_family(subject) for subject in SUBJECTS})
     parser.add_argument(
         "--messages",
-        type=int,
+        type=_positive,
         default=20_000,
         metavar="N",
         help="for a subject that does 2,500/s; fewer for the slower (default 20000: about 8 s a run)",
     )
-    parser.add_argument("--rounds", type=int, default=3, metavar="R")
+    parser.add_argument("--rounds", type=_positive, default=3, metavar="R")
     parser.add_argument("--latency", type=_latencies, default=[0, 20, 100], metavar="MS,MS")
     parser.add_argument("--only", nargs="+", choices=names, metavar="SUBJECT", help=", ".join(names))
     parser.add_argument(
@@ -79,7 +71,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def _latencies(text: str) -> list[int]:
-    return sorted({int(part) for part in text.split(",")})
+    return sorted({abs(int(part)) for part in text.split(",")})
+
+
+def _positive(text: str) -> int:
+    return max(1, int(text))
 
 
 def _family(subject: Subject) -> str:
@@ -100,6 +96,22 @@ def _chosen(only: Sequence[str] | None, peers: Peers) -> tuple[list[Subject], li
     return able, skipped
 
 
+def _measure(asked: argparse.Namespace, peers: Peers, results: Results) -> None:
+    nginx = service.find_nginx() if asked.service == "nginx" else None
+    if nginx is None:
+        console.print("without nginx: a small service of our own, which is slower")
+    results.facts |= machine.described()
+    with postgres.server() as server:
+        results.facts |= _around(server, peers) | {"Service": service.kind(nginx)}
+        bench = Bench(server, peers.python if peers.versions else sys.executable, nginx)
+        for latency in asked.latency:
+            rate = results.capacity[latency] = capacity.measured(bench, latency)
+            console.print(f"the service alone, at {latency} ms: {rate:,.0f} answers/s to raw clients")
+        for latency in asked.latency:
+            for round_ in range(asked.rounds):
+                _round(bench, asked.messages, latency, round_, results)
+
+
 def _around(server: postgres.Server, peers: Peers) -> dict[str, str]:
     settings = server.settings()
     version = settings.pop("server_version")
@@ -111,16 +123,13 @@ def _around(server: postgres.Server, peers: Peers) -> dict[str, str]:
     }
 
 
-def _measure(bench: Bench, subjects: Sequence[Subject], asked: argparse.Namespace, runs: list[Run]) -> None:
-    for latency in asked.latency:
-        for round_ in range(asked.rounds):
-            for subject in _turned(subjects, round_):
-                if latency and not subject.posts:
-                    continue  # without requests there is nothing to wait for
-                number = size(subject, latency, asked.messages)
-                run = bench.run(subject, latency, number)
-                runs.append(run)
-                _tell(run, round_)
+def _round(bench: Bench, messages: int, latency: int, round_: int, results: Results) -> None:
+    for subject in _turned(results.subjects, round_):
+        if latency and not subject.posts:
+            continue  # without requests there is nothing to wait for
+        run = bench.run(subject, latency, size(subject, latency, messages))
+        results.runs.append(run)
+        _tell(run, round_)
 
 
 def _turned(subjects: Sequence[Subject], round_: int) -> list[Subject]:
@@ -144,7 +153,7 @@ def _tell(run: Run, round_: int) -> None:
     console.print(f"{where}: {told}, {run.seconds:.1f} s", markup=False)
 
 
-def _show(results: report.Results) -> None:
+def _show(results: Results) -> None:
     out = Console()
     for latency in results.latencies():
         out.print(report.table(latency, results.rows(latency)))
@@ -159,7 +168,8 @@ def _interrupted(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
     try:
         sys.exit(main())
     except FailedError as error:

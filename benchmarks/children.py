@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 GRACE = 15.0  # seconds that a process has for ending when it is asked to
@@ -54,21 +56,20 @@ def end(child: subprocess.Popen[bytes]) -> None:
     if child.poll() is not None:
         return
     offspring = tree(child.pid)
-    _signal(child.pid, signal.SIGTERM)
+    child.terminate()
     try:
         child.wait(GRACE)
     except subprocess.TimeoutExpired:
         for pid in {*offspring, *tree(child.pid)} - {child.pid}:
-            _signal(pid, signal.SIGKILL)
+            kill(pid)
         child.kill()
         child.wait()
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
+def kill(pid: int) -> None:
+    """End a process of ours at once, if it has not ended."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def tree(pid: int) -> list[int]:
@@ -90,8 +91,6 @@ def _children(pid: int) -> list[int]:
 
 def wait_until_listening(port: int, child: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until something of ours accepts connections on this port of 127.0.0.1."""
-    import socket
-
     give_up = time.monotonic() + 10
     while time.monotonic() < give_up:
         if child.poll() is not None:
@@ -105,8 +104,6 @@ def wait_until_listening(port: int, child: subprocess.Popen[bytes], log: Path) -
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on just now."""
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

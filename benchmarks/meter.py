@@ -36,7 +36,8 @@ class Meter:
         self._thread = threading.Thread(target=self._watch, daemon=True, name="meter")
 
     def start(self) -> None:
-        """Begin to sample."""
+        """Begin to sample; the processes have only just been started."""
+        self._samples.append(Sample(time.time(), 0.0, 0))
         self._thread.start()
 
     def stop(self) -> None:
@@ -69,10 +70,10 @@ class Meter:
         return self._cpu_at(ended) - self._cpu_at(began)
 
     def _cpu_at(self, instant: float) -> float:
-        before = Sample(instant, 0.0, 0)
+        before = self._samples[0]
         for sample in self._samples:
             if sample.at >= instant:
-                share = (instant - before.at) / (sample.at - before.at) if sample.at > before.at else 0.0
+                share = (instant - before.at) / (sample.at - before.at) if sample.at > before.at else 1.0
                 return before.cpu + share * (sample.cpu - before.cpu)
             before = sample
         return before.cpu

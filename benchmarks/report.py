@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 from rich import box
@@ -62,12 +62,15 @@ class Figures:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Results:
     """All runs, and what they were done on."""
 
     subjects: Sequence[Subject]
-    runs: Sequence[Run]
+    skipped: Sequence[str] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+    capacity: dict[int, float] = field(default_factory=dict)  # of the service, by its latency
+    runs: list[Run] = field(default_factory=list)
 
     def latencies(self) -> list[int]:
         """Those that were measured."""
@@ -133,13 +136,13 @@ def table(latency: int, rows: Iterable[Sequence[str]]) -> Table:
     return drawn
 
 
-def page(results: Results, facts: dict[str, str], skipped: Sequence[str], capacity: dict[int, float]) -> str:
+def page(results: Results) -> str:
     """The page that is kept, in Markdown."""
     lines = ["# Throughput, measured", "", METHOD, "", "## On what", ""]
-    lines += [f"- {name}: {value}" for name, value in facts.items()]
+    lines += [f"- {name}: {value}" for name, value in results.facts.items()]
     lines += [
-        f"- The service alone, at {ms} ms: {rate:,.0f} answers/s to raw clients"
-        for ms, rate in capacity.items()
+        f"- The service alone, at {latency} ms: {rate:,.0f} answers/s to raw clients"
+        for latency, rate in results.capacity.items()
     ]
     for latency in results.latencies():
         lines += ["", f"## Service latency {latency} ms", "", _line([*COLUMNS])]
@@ -147,7 +150,7 @@ def page(results: Results, facts: dict[str, str], skipped: Sequence[str], capaci
         lines += [_line(row) for row in results.rows(latency)]
         if ratios := results.ratios(latency):
             lines += ["", *(f"- {ratio}" for ratio in ratios)]
-    for title, what in (("Skipped", skipped), ("Runs that do not count", results.problems())):
+    for title, what in (("Skipped", results.skipped), ("Runs that do not count", results.problems())):
         if what:
             lines += ["", f"## {title}", "", *(f"- {each}" for each in what)]
     return "\n".join(lines) + "\n"

@@ -91,9 +91,8 @@ def _measured(
     record = serving.stop()
     with psycopg.connect(place.database) as connection:
         recorded = subject.recorded(connection) if subject.records else {}
-        problem = _problem(subject, subject.expected(place), record, recorded)
-        if problem:
-            return Run(subject.name, latency, place.number, preparing=preparing, problem=problem)
+        if wrong := problem(subject, subject.expected(place), record, recorded):
+            return Run(subject.name, latency, place.number, preparing=preparing, problem=wrong)
         began = min(each.began for each in record.requests) if subject.posts else subject.began(connection)
     ended = max(recorded.values()) if recorded else max(each.ended for each in record.requests)
     cpu = meter.cpu_between(began, ended)
@@ -145,7 +144,7 @@ def _done(
     return subject.count(connection) >= place.number
 
 
-def _problem(
+def problem(
     subject: Subject, expected: dict[int, int], record: service.Record, recorded: dict[int, float]
 ) -> str | None:
     """Say what was not as promised: every message accepted exactly once, and recorded."""
