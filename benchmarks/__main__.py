@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import broker, capacity, machine, peers_venv, postgres, report, service
+from benchmarks import broker, capacity, children, machine, peers_venv, postgres, report, service
 from benchmarks.children import FailedError
 from benchmarks.peers_venv import Peers
 from benchmarks.report import Results
@@ -156,20 +156,17 @@ def _tell(run: Run, round_: int) -> None:
 def _show(results: Results) -> None:
     out = Console()
     for latency in results.latencies():
-        out.print(report.table(latency, results.rows(latency)))
+        out.print(f"service latency {latency} ms; messages a second, CPU seconds per 1,000 messages")
+        out.print(report.table(results.rows(latency)))
         for ratio in results.ratios(latency):
             out.print(f"  {ratio}", markup=False)
     for problem in results.problems():
         out.print(f"does not count: {problem}", style="red", markup=False)
 
 
-def _interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupted)
+        signal.signal(number, children.interrupt)
     try:
         sys.exit(main())
     except FailedError as error:

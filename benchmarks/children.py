@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,12 +16,28 @@ from pathlib import Path
 GRACE = 15.0  # seconds that a process has for ending when it is asked to
 
 
+_interrupted = threading.Event()
+
+
 class FailedError(Exception):
     """What went wrong with a subject, or with what the benchmark needs itself."""
 
 
+def interrupt(*_: object) -> None:
+    """Handle a signal: stop what is being done."""
+    _interrupted.set()
+    raise KeyboardInterrupt
+
+
+def heed() -> None:
+    """Stop if we were asked to and went on: whoever is called back from C swallows an exception."""
+    if _interrupted.is_set():
+        raise KeyboardInterrupt
+
+
 def start(command: Sequence[str], env: Mapping[str, str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
     """Start a process that is asked to end should we be killed; what it says goes to `log`."""
+    heed()
     setpriv = shutil.which("setpriv")
     prefix = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
     with log.open("ab") as output:

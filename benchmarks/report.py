@@ -124,10 +124,9 @@ def _against_peers(rates: dict[str, float]) -> list[str]:
     return told
 
 
-def table(latency: int, rows: Iterable[Sequence[str]]) -> Table:
+def table(rows: Iterable[Sequence[str]]) -> Table:
     """The table of one latency, for a terminal."""
-    title = f"service latency {latency} ms; messages a second, CPU seconds per 1,000 messages"
-    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     columns = [each for each in zip(COLUMNS.values(), *rows, strict=True) if each[0] and any(each[1:])]
     for heading, *_ in columns:
         drawn.add_column(heading, justify="right" if drawn.columns else "left", no_wrap=True)

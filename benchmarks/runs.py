@@ -124,6 +124,7 @@ def _wait(subject: Subject, place: Place, started: list[subprocess.Popen[bytes]]
         while not _done(subject, place, started, connection, log):
             if time.monotonic() > give_up:
                 raise FailedError(f"not done after {LIMIT:g} s: {children.tail(log)}")
+            children.heed()
             time.sleep(LOOK)
     time.sleep(0 if subject.ends else SETTLE)
 
