@@ -19,6 +19,7 @@ from benchmarks.subjects import SUBJECTS, Subject
 
 REFERENCE = 2_500  # messages a second: --messages is for a subject that does so many
 FEWEST = 100
+DOUBTFUL = 0.3  # cores
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -150,7 +151,8 @@ def _tell(run: Run, round_: int) -> None:
         console.print(f"{where}: does not count: {run.problem}", style="red", markup=False)
         return
     told = f"{run.rate:,.0f}/s, CPU {run.cpu_per_thousand:.3f} s/1,000, {run.memory / 1e6:,.0f} MB"
-    console.print(f"{where}: {told}, {run.seconds:.1f} s", markup=False)
+    others = f", {run.others:.1f} cores were used by others" if run.others > DOUBTFUL else ""
+    console.print(f"{where}: {told}, {run.seconds:.1f} s{others}", markup=False)
 
 
 def _show(results: Results) -> None:

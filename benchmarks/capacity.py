@@ -11,15 +11,16 @@ from benchmarks.wire import TOKEN
 
 CLIENTS = 3
 CONNECTIONS = 100  # of each
+WAITING = 800  # the same where there is latency, of which only connections make up for
 SECONDS = 3.0
 SCRIPT = str(Path(__file__).parent / "scripts" / "raw_client.py")
 
 
 def measured(bench: Bench, latency: int) -> float:
-    """Answers a second to raw clients; with latency it is their connections that bound it."""
+    """Answers a second to raw clients."""
     with folder_in(bench.server.scratch) as folder, service.running(folder, latency, bench.nginx) as serving:
         env = {"PATH": os.environ["PATH"], "MESSAGE_SERVICE_URL": serving.url, "JWT_TOKEN": TOKEN}
-        command = [bench.python, SCRIPT, str(CONNECTIONS), str(SECONDS)]
+        command = [bench.python, SCRIPT, str(WAITING if latency else CONNECTIONS), str(SECONDS)]
         log = folder / "raw.log"
         started = [children.start(command, env, folder, log) for _ in range(CLIENTS)]
         try:

@@ -25,6 +25,37 @@ class Sample:
     memory: int
 
 
+class Others:
+    """How much of the machine was used by processes that are not ours: figures taken then are doubtful."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._before = _busy() - _ours()
+
+    def cores(self) -> float:
+        """How many cores they used, on average, since this was made."""
+        return max(0.0, _busy() - _ours() - self._before) / (time.monotonic() - self._since)
+
+
+def _busy() -> float:
+    """CPU seconds that the machine has worked since it was started."""
+    user, nice, system, _idle, _waiting, *interrupts = Path("/proc/stat").read_text().split()[1:8]
+    return sum(map(int, (user, nice, system, *interrupts))) / TICKS
+
+
+def _ours() -> float:
+    """CPU seconds of this process and of all that descend from it, those that have ended included."""
+    return sum(sum(map(int, fields[11:15])) for fields in map(_fields, tree(os.getpid())) if fields) / TICKS
+
+
+def _fields(pid: int) -> list[str]:
+    """What /proc/PID/stat tells after the name; nothing if the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
 class Meter:
     """Samples the trees below some processes in a thread, from `start` to `stop`."""
 
@@ -58,9 +89,8 @@ class Meter:
         self._samples.append(Sample(time.time(), sum(self._used.values()), memory))
 
     def _look_at(self, pid: int) -> int:
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:  # it ended meanwhile
+        fields = _fields(pid)
+        if not fields:
             return 0
         self._used[pid] = (int(fields[11]) + int(fields[12])) / TICKS
         return int(fields[21]) * PAGE

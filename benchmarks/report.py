@@ -23,6 +23,7 @@ COLUMNS = {
     "peak MB": "MB",
     "× original": "× orig.",
     "prepared/s": "prepared",
+    "others' cores": "others",
 }  # as they are called on the page, and on a terminal
 
 
@@ -59,6 +60,7 @@ class Figures:
             f"{max(run.memory for run in runs) / 1e6:,.0f}",
             f"{self.rate / original:.1f}" if original else "",
             f"{prepared:,.0f}" if self.subject.prepares else "",
+            f"{max(run.others for run in runs):.1f}",
         )
 
 
@@ -168,4 +170,5 @@ PostgreSQL's own commit timestamps); what was prepared before (clients imported,
 apart. CPU is that of the sending processes with their children in the same span, without the database's,
 the broker's and the service's; memory is the most that their resident sets summed to, from their start to
 their end, where pages shared by forked processes count for each. PostgreSQL is durable; Redis keeps nothing
-on disk, as brokers usually do."""
+on disk, as brokers usually do. Others' cores are what processes that had nothing to do with the benchmark
+used meanwhile, in the worst round: where it is not near 0, measure again."""

@@ -15,7 +15,7 @@ import psycopg
 
 from benchmarks import broker, children, postgres, service
 from benchmarks.children import FailedError
-from benchmarks.meter import Meter
+from benchmarks.meter import Meter, Others
 from benchmarks.subjects import Place, Subject
 
 LIMIT = 150.0  # seconds that a run may take
@@ -34,6 +34,7 @@ class Run:
     cpu: float = 0.0  # seconds
     memory: int = 0  # bytes
     preparing: float = 0.0  # seconds
+    others: float = 0.0  # cores
     problem: str | None = None
 
     @property
@@ -87,7 +88,9 @@ def _measured(
     subject.prepare(place)
     preparing = time.monotonic() - before
     server.settle(place.database)
+    others = Others()
     meter = _work(subject, place)
+    disturbed = others.cores()
     record = serving.stop()
     with psycopg.connect(place.database) as connection:
         recorded = subject.recorded(connection) if subject.records else {}
@@ -96,7 +99,8 @@ def _measured(
         began = min(each.began for each in record.requests) if subject.posts else subject.began(connection)
     ended = max(recorded.values()) if recorded else max(each.ended for each in record.requests)
     cpu = meter.cpu_between(began, ended)
-    return Run(subject.name, latency, place.number, ended - began, cpu, meter.peak_memory, preparing)
+    memory = meter.peak_memory
+    return Run(subject.name, latency, place.number, ended - began, cpu, memory, preparing, disturbed)
 
 
 def _work(subject: Subject, place: Place) -> Meter:

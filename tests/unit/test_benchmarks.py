@@ -144,7 +144,7 @@ def test_the_page_has_medians_spread_and_ratios_and_tells_what_does_not_count() 
         [MAILER, original], ["x-1: cannot be had here"], {"Date": "today"}, {0: 9e4}, runs
     )
     page = report.page(results)
-    row = "| mailer-1 | mailer dispatch | 1,000 | 500 | 250-1,000 | 0.500 | 10 | 5.0 | 1,000 |"
+    row = "| mailer-1 | mailer dispatch | 1,000 | 500 | 250-1,000 | 0.500 | 10 | 5.0 | 1,000 | 0.0 |"
     assert row in page
     assert "- original-4 at 0 ms, 1,000 messages: 1 messages not sent" in page
     assert "- x-1: cannot be had here" in page
