@@ -99,11 +99,17 @@ def tree(pid: int) -> list[int]:
 
 def _children(pid: int) -> list[int]:
     try:
-        threads = Path(f"/proc/{pid}/task").iterdir()
-        texts = [(thread / "children").read_text() for thread in threads]
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
     except OSError:  # it ended meanwhile
         return []
-    return [int(child) for text in texts for child in text.split()]
+    return [child for thread in threads for child in _started_by(thread)]
+
+
+def _started_by(thread: Path) -> list[int]:
+    try:
+        return [int(child) for child in (thread / "children").read_text().split()]
+    except OSError:  # it ended meanwhile, and its process goes on with the children
+        return []
 
 
 def wait_until_listening(port: int, child: subprocess.Popen[bytes], log: Path) -> None:
