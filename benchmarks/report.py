@@ -17,12 +17,12 @@ COLUMNS = {
     "subject": "subject",
     "what": "",
     "messages": "",
-    "messages/s": "a second",
+    "messages/s": "msgs/s",
     "from-to": "from-to",
     "CPU s/1,000": "CPU",
     "peak MB": "MB",
-    "× original": "× orig.",
-    "prepared/s": "prepared",
+    "× original": "×orig",
+    "prepared/s": "",
     "others' cores": "others",
 }  # as they are called on the page, and on a terminal
 
