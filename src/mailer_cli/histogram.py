@@ -52,3 +52,9 @@ class Latencies:
         if number >= len(self.counts):
             self.counts.extend([0] * (number + 1 - len(self.counts)))
         self.counts[number] += 1
+
+    def merge(self, counts: Sequence[int]) -> None:
+        """Add what somebody else counted."""
+        self.counts.extend([0] * (len(counts) - len(self.counts)))
+        for number, count in enumerate(counts):
+            self.counts[number] += count

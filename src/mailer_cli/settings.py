@@ -10,7 +10,7 @@ import os
 import pwd
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     mailer_default_timezone: str | None = Field(None, description="for clients given without a time zone")
     mailer_concurrency: int = Field(
         100, ge=1, le=5000, description="requests under way at once, per dispatch"
+    )
+    mailer_processes: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
+        1, description="processes that send, per dispatch; auto: one for each core"
     )
     mailer_http_timeout: Seconds = Field(10.0, description="seconds that one request may take")
     mailer_lease: Annotated[float, Field(ge=2, le=3600)] = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -17,12 +18,21 @@ if TYPE_CHECKING:
     from mailer_cli.settings import Settings
 
 
+_MOST_PROCESSES = 64
+
+
 def dispatch(
     max_seconds: Annotated[
         float, typer.Option(min=1, max=3600, help="Claim and start nothing more after this many seconds.")
     ] = 55.0,
     concurrency: Annotated[
         int | None, typer.Option(min=1, max=5000, help="Requests under way at once (MAILER_CONCURRENCY).")
+    ] = None,
+    processes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto", help="Processes that share them; auto: one a core (MAILER_PROCESSES)."
+        ),
     ] = None,
     rate: Annotated[
         float | None,
@@ -46,7 +56,7 @@ def dispatch(
         return
     if at is not None:
         raise typer.BadParameter("--at goes with --dry-run: nothing is ever sent at a made-up time")
-    _send(max_seconds, concurrency, rate)
+    _send(max_seconds, concurrency, rate, processes)
 
 
 def _show(at: str | None, form: Format) -> None:
@@ -63,13 +73,13 @@ def _show(at: str | None, form: Format) -> None:
     )
 
 
-def _send(max_seconds: float, concurrency: int | None, rate: float | None) -> None:
+def _send(max_seconds: float, concurrency: int | None, rate: float | None, processes: str | None) -> None:
     from mailer_cli import settings
     from mailer_cli.cli import wiring
     from mailer_cli.dispatch import dispatch as tick
 
     configured = settings.load()
-    options = engine_options(configured, max_seconds, concurrency, rate)
+    options = engine_options(configured, max_seconds, concurrency, rate, processes)
     with wiring.ready(configured) as (dsn, _):
         pass
     with output.progress("sending") as bar:
@@ -84,6 +94,7 @@ def engine_options(
     max_seconds: float = 55.0,
     concurrency: int | None = None,
     rate: float | None = None,
+    processes: str | None = None,
 ) -> Options:
     """Return how to dispatch: the command line's wishes before the settings'."""
     from mailer_cli.dispatch import Options
@@ -99,7 +110,17 @@ def engine_options(
         deduplicates=configured.message_service_deduplicates,
         rate_per_second=rate or configured.mailer_rate_per_second,
         rate_per_day=configured.mailer_rate_per_day,
+        processes=_processes(configured.mailer_processes if processes is None else processes),
     )
+
+
+def _processes(wanted: int | str) -> int:
+    """Return how many processes are meant; raise BadParameter that says what may be."""
+    if wanted == "auto":
+        return len(os.sched_getaffinity(0))
+    if str(wanted).isascii() and str(wanted).isdigit() and 1 <= int(wanted) <= _MOST_PROCESSES:
+        return int(wanted)
+    raise typer.BadParameter(f"a number from 1 to {_MOST_PROCESSES}, or auto", param_hint="--processes")
 
 
 def message_service(configured: Settings, options: Options) -> MessageService:

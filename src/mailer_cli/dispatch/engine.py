@@ -23,7 +23,7 @@ from mailer_cli.dispatch.claim_retries import claim_due
 from mailer_cli.dispatch.claim_windows import claim_next
 from mailer_cli.dispatch.claims import Claim, Due, Item, Slice
 from mailer_cli.dispatch.link import LOST, STUCK, Link
-from mailer_cli.dispatch.options import Options, Progress, Summary, clock
+from mailer_cli.dispatch.options import Ending, Options, Progress, Role, Summary, clock
 from mailer_cli.dispatch.record import Result, Verdict, record, verdict
 from mailer_cli.dispatch.recover import recover
 from mailer_cli.errors import ExitCode
@@ -61,6 +61,7 @@ class Engine:
         summary: Summary,
         deadline: float,
         progress: Progress | None = None,
+        role: Role = Role.ALONE,
     ) -> None:
         self._dsn = dsn
         self._run_id = run_id
@@ -69,6 +70,8 @@ class Engine:
         self._summary = summary
         self._deadline = deadline
         self._progress = progress
+        self._beats = role is Role.ALONE
+        self._tends = role is not Role.OTHER
         self._jitter = random.Random()  # noqa: S311 - spreads retries, protects nothing
         self._claimed: asyncio.Queue[Claim | None] = asyncio.Queue(maxsize=1)
         self._ready: asyncio.Queue[Started | None] = asyncio.Queue()
@@ -81,15 +84,14 @@ class Engine:
         self._opened_at = clock()  # the tick has just done so
         self._workers: list[asyncio.Task[None]] = []
         self._in_flight: set[asyncio.Task[None] | None] = set()
-        self.stopped_by: ExitCode | None = None
-        self.token_error: str | None = None
-        self.failure = "the probe did not get through"  # the last one, in words
-        self.answered = False  # the service took a message, or refused it for what it is
+        self.ending = Ending()
         self._blocked = 0.0  # seconds the service asked everybody to wait
         self.lost: Exception | None = None  # the database did not come back
 
-    async def run(self) -> None:
-        """Send until nothing is due, the deadline passes or a signal comes."""
+    async def run(self, parent: int | None = None) -> None:
+        """Send until nothing is due, the deadline passes, a signal comes, or the parent is gone."""
+        if parent is not None:
+            asyncio.get_running_loop().add_reader(parent, self._orphaned, parent)
         with self._signals():
             async with self._service, asyncio.TaskGroup() as group:
                 tending = group.create_task(self._linked(self._tend, self._last_resort() - clock()))
@@ -106,7 +108,7 @@ class Engine:
         return self._stopping or clock() >= self._deadline
 
     def _has_time(self) -> bool:
-        return self.stopped_by is None and clock() < self._deadline
+        return self.ending.stopped_by is None and clock() < self._deadline
 
     # -- claiming -----------------------------------------------------------------------------------
 
@@ -138,7 +140,7 @@ class Engine:
 
     def _open_windows(self, connection: Connection) -> None:
         """Let a mailing made, or begun, during a long run have its turn in it: it may be over by the next."""
-        if clock() - self._opened_at >= OPEN_SECONDS:
+        if self._tends and clock() - self._opened_at >= OPEN_SECONDS:
             housekeeping.open_windows(connection, housekeeping.untended(connection))
             self._opened_at = clock()
 
@@ -253,7 +255,7 @@ class Engine:
             if not isinstance(outcome, NotSent):
                 self._summary.latencies.add(clock() - asked)
         except asyncio.CancelledError:
-            if self.stopped_by is None:
+            if self.ending.stopped_by is None:
                 raise
             return InDoubt(None, "stopped by the operator before the service answered")
         finally:
@@ -264,14 +266,14 @@ class Engine:
     def _notice(self, outcome: Outcome) -> None:
         """Draw from one answer what concerns all messages."""
         if isinstance(outcome, (Later, InDoubt)):
-            self.failure = outcome.error
+            self.ending.failure = outcome.error
         match outcome:
             case TokenRejected(error=error):
-                self.token_error = error
+                self.ending.token_error = error
                 self._stop()
                 self._flush.set()
             case Accepted() | Refused():
-                self.answered = True
+                self.ending.answered = True
             case Later(whole_service=True, retry_after=float(seconds)):
                 self._blocked = max(self._blocked, seconds)
                 self._stop()
@@ -304,12 +306,13 @@ class Engine:
 
     def _write(self, connection: Connection, verdicts: list[Verdict], settled: list[Claim]) -> None:
         """Write results and forget settled claims; safe to repeat, each result is written once."""
-        if self.token_error is not None:
+        if self.ending.token_error is not None:
             gate.reject_token(connection, self._run_id)
         record(connection, self._run_id, verdicts, self._summary)
         self._tell_gate(connection, [v.result.outcome for v in verdicts])
         claims.delete(connection, self._run_id, settled)
-        database.execute(connection, "run_beat", run_id=self._run_id, **self._summary.beat())
+        if self._beats:
+            database.execute(connection, "run_beat", run_id=self._run_id, **self._summary.beat())
 
     def _tell_gate(self, connection: Connection, outcomes: list[Outcome]) -> None:
         """Let every host know how the service does; a probe's result is told by whoever probes."""
@@ -333,6 +336,9 @@ class Engine:
     # -- the rest -----------------------------------------------------------------------------------
 
     async def _tend(self, link: Link) -> None:
+        if not self._tends:
+            return
+
         def tend(connection: Connection) -> None:
             # Also when the service takes nothing more: what is over is over.
             housekeeping.tend(connection, self._summary, self._has_time)
@@ -360,14 +366,18 @@ class Engine:
         self._low.set()
         self._flush.set()
 
-    def _signalled(self, code: ExitCode) -> None:
+    def stop(self, code: ExitCode) -> None:
         """First signal: start nothing more, wait for what is under way. Second: do not wait."""
-        if self.stopped_by is not None:
+        if self.ending.stopped_by is not None:
             for worker in self._in_flight:
                 if worker is not None:
                     worker.cancel()
-        self.stopped_by = code
+        self.ending.stopped_by = code
         self._stop()
+
+    def _orphaned(self, parent: int) -> None:
+        asyncio.get_running_loop().remove_reader(parent)
+        self.stop(ExitCode.TERMINATED)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -377,7 +387,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         endings = {signal.SIGTERM: ExitCode.TERMINATED, signal.SIGINT: ExitCode.INTERRUPTED}
         for number, code in endings.items():
-            loop.add_signal_handler(number, self._signalled, code)
+            loop.add_signal_handler(number, self.stop, code)
         try:
             yield
         finally:
@@ -385,10 +395,13 @@ class Engine:
                 loop.remove_signal_handler(number)
 
 
-def send_all(engine: Engine) -> None:
-    """Run the engine to its end; raise what ended it early."""
+def send_all(engine: Engine, parent: int | None = None) -> None:
+    """Run the engine to its end; raise what ended it early.
+
+    `parent` is a pipe that is closed when whoever started this process is gone.
+    """
     try:
-        asyncio.run(engine.run())
+        asyncio.run(engine.run(parent))
     except BaseExceptionGroup as group:
         raise _first(group) from group
     if engine.lost is not None:

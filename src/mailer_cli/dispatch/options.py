@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
+from mailer_cli.errors import ExitCode
 from mailer_cli.histogram import Latencies
 from mailer_cli.statuses import Status
 
@@ -28,6 +30,7 @@ class Options:
     rate_per_second: float | None = None  # messages, of all dispatchers together
     rate_per_day: int | None = None  # likewise, per day of UTC
     probe: bool = False  # send one message, to see whether the service takes any
+    processes: int = 1  # that share the requests under way
 
     @property
     def margin(self) -> float:
@@ -91,6 +94,30 @@ class Summary:
     def beat(self) -> dict[str, Any]:
         """What the `run` table is told."""
         return {**self.counts(), "latencies": self.latencies.counts}
+
+    def add(self, beat: dict[str, Any]) -> None:
+        """Add what another process told of its `beat`."""
+        for name in self.counts():
+            setattr(self, name, getattr(self, name) + beat[name])
+        self.latencies.merge(beat["latencies"])
+
+
+class Role(Enum):
+    """What an engine does beside sending, for it may be one of several of a run."""
+
+    ALONE = "alone"  # writes the run's row, and opens and closes windows
+    FIRST = "first"  # opens and closes windows
+    OTHER = "other"
+
+
+@dataclass(slots=True)
+class Ending:
+    """How sending ended."""
+
+    token_error: str | None = None
+    stopped_by: ExitCode | None = None
+    failure: str = "the probe did not get through"  # the last one, in words
+    answered: bool = False  # the service took a message, or refused it for what it is
 
 
 Progress = Callable[[Summary], None]

@@ -16,11 +16,10 @@ from mailer_cli.database import Connection, Dsn
 from mailer_cli.dispatch import claims, gate, housekeeping, recover
 from mailer_cli.dispatch.claims import Due
 from mailer_cli.dispatch.link import LOST, STUCK, Link
-from mailer_cli.dispatch.options import Options, Progress, Summary, clock
+from mailer_cli.dispatch.options import Ending, Options, Progress, Summary, clock
 from mailer_cli.errors import MailerError, StoppedError, TokenRejectedError
 
 if TYPE_CHECKING:
-    from mailer_cli.dispatch.engine import Engine
     from mailer_cli.service import MessageService
 
 # Makes the client of the message service; called only when something is due.
@@ -160,29 +159,46 @@ def _probe(run: Run) -> bool:
         return True
     if not run.due():
         return False
-    engine = _send_all(run, replace(run.options, concurrency=1, probe=True))
-    if engine.answered:
+    ending = _send_all(run, replace(run.options, concurrency=1, processes=1, probe=True))
+    if ending.answered:
         run.db(lambda db: gate.open_again(db, run.id))
     else:
-        run.db(lambda db: gate.shut(db, run.id, engine.failure))
+        run.db(lambda db: gate.shut(db, run.id, ending.failure))
     return True
 
 
-def _send_all(run: Run, options: Options) -> Engine:
+def _send_all(run: Run, options: Options) -> Ending:
+    run.tended = True
+    ending = _crew(run, options) if options.processes > 1 else _alone(run, options)
+    if ending.token_error is not None:
+        raise TokenRejectedError(
+            f"the message service rejected the token: {ending.token_error}\n"
+            "nobody else was tried; set a valid JWT_TOKEN or JWT_TOKEN_FILE"
+        )
+    if ending.stopped_by is not None:
+        raise StoppedError(ending.stopped_by)
+    return ending
+
+
+def _alone(run: Run, options: Options) -> Ending:
     # Only now: a tick with nothing to send loads no HTTP client.
     from mailer_cli.dispatch.engine import Engine, send_all
 
     engine = Engine(run.dsn, run.id, run.connect(), options, run.summary, run.deadline, run.progress)
-    run.tended = True
     send_all(engine)
-    if engine.token_error is not None:
-        raise TokenRejectedError(
-            f"the message service rejected the token: {engine.token_error}\n"
-            "nobody else was tried; set a valid JWT_TOKEN or JWT_TOKEN_FILE"
-        )
-    if engine.stopped_by is not None:
-        raise StoppedError(engine.stopped_by)
-    return engine
+    return engine.ending
+
+
+def _crew(run: Run, options: Options) -> Ending:
+    from mailer_cli.dispatch.crew import Crew, Job
+
+    job = Job(run.dsn, run.id, run.connect(), options, run.deadline)
+
+    def beat() -> None:
+        with suppress(*LOST):  # each worker tells for itself whether it can go on
+            run.db(lambda db: _beat(db, run))
+
+    return Crew(job, run.summary, run.progress).send_all(beat)
 
 
 def _begin(connection: Connection) -> int:
@@ -191,10 +207,14 @@ def _begin(connection: Connection) -> int:
     return run_id
 
 
+def _beat(connection: Connection, run: Run) -> None:
+    database.execute(connection, "run_beat", run_id=run.id, **run.summary.beat())
+
+
 def _end(run: Run, ending: str) -> None:
     def say(connection: Connection) -> None:
         with database.transaction(connection):
-            database.execute(connection, "run_beat", run_id=run.id, **run.summary.beat())
+            _beat(connection, run)
             database.execute(connection, "run_end", run_id=run.id, ending=ending)
 
     with suppress(*LOST):  # a run without an end is how the history shows a lost database

@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import aclosing
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -62,8 +62,16 @@ class MessageService:
         )
         self._connections = connections
         self._timeout = timeout
+        self._ca_file = ca_file
         self._trusted = trusted(ca_file)
         self._transport: Transport | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., MessageService], tuple[str, str]]:  # type: ignore[explicit-override]  # see Connector
+        """Be made anew in another process, which is handed the token by a pipe."""
+        made = partial(
+            MessageService, connections=self._connections, timeout=self._timeout, ca_file=self._ca_file
+        )
+        return made, (str(self._url), self._token)
 
     async def __aenter__(self) -> Self:
         # Half the time is for connecting, so that a connection made too late is known not to have been made.
