@@ -86,18 +86,20 @@ def dispatch(dsn: Dsn, connect: Connect, options: Options, progress: Progress | 
 def _tick(run: Run) -> str:
     run.db(windows.derive)
     run.db(lambda db: housekeeping.open_windows(db, housekeeping.untended(db)))
-    _recover(run)
-    ending = _send(run)
+    ending = _send(run) if _recover(run) else "done"
     if not run.tended:
         _tend(run)
     _summarise(run, run.db(housekeeping.finish_mailings))
     return ending
 
 
-def _recover(run: Run) -> None:
-    for due in run.due():
+def _recover(run: Run) -> bool:
+    """Take over what dispatchers left behind; tell whether there is anything to do at all, now or soon."""
+    work = run.due(through=True)
+    for due in work:
         if due.kind == "lapsed":
             _recover_shard(run, due.shard)
+    return bool(work)
 
 
 def _recover_shard(run: Run, shard: int) -> None:
@@ -214,8 +216,7 @@ def _beat(connection: Connection, run: Run) -> None:
 def _end(run: Run, ending: str) -> None:
     def say(connection: Connection) -> None:
         with database.transaction(connection):
-            _beat(connection, run)
-            database.execute(connection, "run_end", run_id=run.id, ending=ending)
+            database.execute(connection, "run_end", run_id=run.id, ending=ending, **run.summary.beat())
 
     with suppress(*LOST):  # a run without an end is how the history shows a lost database
         run.link.run(say, give_up=clock() + LAST_WORD)

@@ -1,0 +1,196 @@
+"""What the engine asks of the database: by index, bounded, and an idle tick next to nothing, at any size."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import pytest
+
+from conftest import fresh_database
+from mailer_cli import database
+from mailer_cli.database import Connection, Dsn, statements
+from mailer_cli.dispatch import Options, dispatch
+from mailer_cli.service import Accepted, Outcome
+
+MANY = 1_000_000
+HOT = {
+    "work_due",
+    "candidates",
+    "message_insert",
+    "claim_insert",
+    "claim_start",
+    "message_record",
+    "counter_add",
+    "pace_add",
+    "claim_delete",
+    "window_progress",
+    "run_beat",
+}
+_lock = threading.Lock()
+
+
+@dataclass
+class Plans:
+    """The plans of the statements that ran, as PostgreSQL carried them out."""
+
+    of: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def blocks(self) -> dict[str, int]:
+        return {
+            name: max(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] for plan in plans)
+            for name, plans in self.of.items()
+        }
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+class Instant:
+    """A message service that takes everything at once."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def send(self, *_: object) -> Outcome:
+        return Accepted(200)
+
+
+@contextmanager
+def watched(monkeypatch: pytest.MonkeyPatch, most: int = 3) -> Iterator[Plans]:
+    """Carry each statement out twice: once for its plan, and rolled back; once for real."""
+    plans = Plans()
+
+    def explained(connection: Connection, name: str, values: dict[str, Any]) -> None:
+        with _lock:
+            wanted = len(plans.of.setdefault(name, [])) < most
+        # A setting is no query, and has no plan.
+        if wanted and name not in {"transaction_guard", "report_jit_off", "report_snapshot"}:
+            query = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statements.statement(name)
+            for again in (False, True):  # the first time, a fresh session reads the catalog, too
+                with connection.transaction(force_rollback=True):
+                    row = connection.execute(query, values).fetchone()
+                    assert row is not None
+                if again:
+                    plans.of[name].append(row[0][0]["Plan"])
+
+    def watching(real: Callable[..., Any]) -> Callable[..., Any]:
+        def run(connection: Connection, name: str, *shape: Any, **values: Any) -> Any:
+            explained(connection, name, values)
+            return real(connection, name, *shape, **values)
+
+        return run
+
+    with monkeypatch.context() as patched:
+        for way in ("execute", "fetch", "fetch_one", "fetch_value"):
+            patched.setattr(database, way, watching(getattr(database, way)))
+        yield plans
+    for name in [name for name, found in plans.of.items() if not found]:
+        del plans.of[name]
+
+
+def add_clients(connection: Connection, number: int) -> None:
+    connection.execute(
+        "INSERT INTO client (phone, operator_code, timezone)"
+        " SELECT '79' || lpad(i::text, 9, '0'), '916', 'UTC' FROM generate_series(1, %s::int) i",
+        [number],
+    )
+
+
+def add_finished_mailings(connection: Connection, number: int) -> None:
+    connection.execute(
+        "INSERT INTO mailing (text, starts_at, ends_at, zone, state, finished_at)"
+        " SELECT 'old', now() - interval '9 d', now() - interval '8 d', 'UTC', 'finished', now()"
+        " FROM generate_series(1, %s::int)",
+        [number],
+    )
+    connection.execute(
+        "INSERT INTO mailing_window (shard, mailing_id, zone, opens_at, closes_at, sendable_from,"
+        " sendable_until, state, audience, claimed, frozen_at, last_client_id)"
+        " SELECT s, id, 'UTC', starts_at, ends_at, starts_at, ends_at, 'closed', 9, 9, starts_at, 1"
+        " FROM mailing, generate_series(0, 15) AS s"
+    )
+
+
+def add_due_mailing(connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO mailing (text, starts_at, ends_at, zone)"
+        " VALUES ('Hello', now() - interval '1 d', now() + interval '1 d', 'UTC')"
+    )
+
+
+def connect() -> Any:
+    return Instant()
+
+
+@pytest.mark.parametrize("clients", [100, 50_000])
+def test_an_idle_tick_touches_forty_blocks_at_the_most_whatever_the_clients(
+    dsn: Dsn, connection: Connection, monkeypatch: pytest.MonkeyPatch, clients: int
+) -> None:
+    add_clients(connection, clients)
+    add_finished_mailings(connection, 100)
+    connection.execute("INSERT INTO run (host, pid) SELECT 'a', 1 FROM generate_series(1, 300)")
+    connection.execute("VACUUM ANALYZE")
+    dispatch(dsn, connect, Options())
+    with watched(monkeypatch) as plans:
+        dispatch(dsn, connect, Options())
+    touched = plans.blocks()
+    assert {"service_state", "run_start", "work_due", "run_end"} <= touched.keys()
+    assert sum(touched.values()) <= 40, touched
+
+
+@pytest.fixture(scope="module")
+def a_million(postgres: str, template: str) -> Iterator[Dsn]:
+    """A database with a million clients and a due mailing, of which the statistics know nothing."""
+    with fresh_database(postgres, template) as dsn, database.connect(dsn) as connection:
+        for table in ("client", "message", "mailing_window", "claim", "retry"):
+            connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
+        add_clients(connection, MANY)
+        add_due_mailing(connection)
+        yield dsn
+
+
+@pytest.fixture(params=["nothing", "everything"])
+def known(request: pytest.FixtureRequest, a_million: Dsn) -> Dsn:
+    """The same, before and after its statistics are made."""
+    with database.connect(a_million) as connection:
+        if request.param == "everything":
+            connection.execute("ANALYZE")
+        else:
+            connection.execute("DELETE FROM pg_statistic WHERE starelid = 'client'::regclass")
+    return a_million
+
+
+def bounded(plan: dict[str, Any], rows: int) -> Callable[[], None]:
+    def check() -> None:
+        for node in nodes(plan):
+            big = node.get("Relation Name") in {"client", "message"}
+            assert not (big and node["Node Type"] == "Seq Scan"), node
+            read = node.get("Actual Rows", 0) + node.get("Rows Removed by Filter", 0)
+            assert read * node.get("Actual Loops", 1) <= rows, node
+
+    return check
+
+
+def test_the_hot_statements_go_by_index_and_read_no_more_than_their_batch(
+    known: Dsn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = Options(max_seconds=1.0)
+    with watched(monkeypatch, most=5) as plans:
+        dispatch(known, connect, options)
+    missing = HOT - plans.of.keys()
+    assert not missing
+    for name in HOT:
+        for plan in plans.of[name]:
+            bounded(plan, rows=8 * 500)()
+            blocks = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+            assert blocks <= 30 * 500, (name, blocks)
