@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-OURS = ("aiohttp", "httpx", "httpx-aiohttp", "psycopg")
+OURS = ("aiohttp", "httpx", "psycopg")
 
 
 def described() -> dict[str, str]:

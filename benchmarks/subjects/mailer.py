@@ -65,10 +65,10 @@ class Mailer(OnMailersTables):
     title: ClassVar[str] = "mailer dispatch"
 
     def commands(self, place: Place) -> list[list[str]]:
-        """As many dispatchers side by side as there are to be processes."""
+        """One command line, as cron has it."""
         del place
-        # One command with `--processes N`, once there is that option, goes here.
-        return [[MAILER, "dispatch", "--max-seconds", "300"] for _ in range(self.processes)]
+        shape = ["--processes", str(self.processes), "--concurrency", str(self.connections)]
+        return [[MAILER, "dispatch", "--max-seconds", "300", *shape]]
 
 
 SUBJECTS: list[Subject] = [

@@ -21,7 +21,7 @@ from mailer_cli.wallclock import (
     reading,
     to_instant,
 )
-from mailer_cli.zones import canonical_zone, find_zone, tzdata_version, zone_names
+from mailer_cli.zones import canonical_zone, find_zone, is_known, tzdata_version, zone_names
 
 __all__ = [
     "Hours",
@@ -31,6 +31,7 @@ __all__ = [
     "canonical_zone",
     "find_zone",
     "format_days",
+    "is_known",
     "next_interval",
     "outer",
     "parse_days",

@@ -38,6 +38,7 @@ class Preview:
     zones: Sequence[ZonePreview]
     everybody: int
     segments: Segments | None  # None without a text
+    strange: int = 0  # clients who get nothing, for nobody here knows what time it is where they are
 
     @property
     def clients(self) -> int:
@@ -77,8 +78,10 @@ def preview(connection: Connection, plan: Plan) -> Preview:
         tags=list(plan.tags),
     )
     everybody: int = database.fetch_value(connection, "preview_everybody")
-    zones = [_zone(plan, each, now) for each in found]
-    return Preview(zones, everybody, segments.measure(plan.text) if plan.text else None)
+    known = [each for each in found if localtime.is_known(each.zone)]
+    strange = sum(each.clients for each in found) - sum(each.clients for each in known)
+    zones = [_zone(plan, each, now) for each in known]
+    return Preview(zones, everybody, segments.measure(plan.text) if plan.text else None, strange)
 
 
 def remarks(found: Preview, *, begun: bool = False) -> list[str]:
@@ -93,6 +96,8 @@ def remarks(found: Preview, *, begun: bool = False) -> list[str]:
         told.append("the filter matches nobody; try it with `mailer client count`")
     elif found.clients == found.everybody:
         told.append(f"it goes to every client there is: {found.clients}")
+    if found.strange:
+        told.append(f"{_clients(found.strange)} left out, in zones that are not known here: `mailer doctor`")
     return told if begun else told + _lateness(found)
 
 

@@ -119,7 +119,8 @@ def last_close(schedule: Schedule) -> datetime:
 def derive(connection: Connection, mailing_ids: Collection[int] | None = None) -> int:
     """Bring the stored windows of unfinished mailings up to date; return how many were written.
 
-    A window is made for every zone that clients are in. All in one transaction, so that the windows
+    A window is made for every zone that clients are in, and that is known here: clients in another one are
+    left out, and must not keep everybody else from being sent to. All in one transaction, so that the windows
     of shard 0, the only ones compared, speak for the other shards too.
     """
     with database.transaction(connection):
@@ -127,7 +128,7 @@ def derive(connection: Connection, mailing_ids: Collection[int] | None = None) -
         if not schedules:
             return 0
         now: datetime = database.fetch_value(connection, "now")
-        zones = zones_in_use(connection)
+        zones = known_zones_in_use(connection)
         stored = _stored(connection, schedules)
         changed = list(_changed(schedules, zones, stored, now))
         if changed:
@@ -143,6 +144,13 @@ def unfinished(connection: Connection) -> list[Unfinished]:
 def zones_in_use(connection: Connection) -> list[str]:
     """Return the zones that clients are in, in order; a few index probes, whatever their number."""
     return [row[0] for row in database.execute(connection, "zones_in_use").fetchall()]
+
+
+def known_zones_in_use(connection: Connection) -> list[str]:
+    """Return those of them that we have rules for."""
+    from mailer_cli import localtime
+
+    return [zone for zone in zones_in_use(connection) if localtime.is_known(zone)]
 
 
 def reconsider(connection: Connection, zones: Collection[str]) -> None:

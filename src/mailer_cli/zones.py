@@ -55,7 +55,7 @@ def tzdata_version() -> str:
 
 def canonical_zone(name: str, field: str = "timezone") -> str:
     """The name itself, if it is an accepted name in its own spelling; the refusal suggests one."""
-    if name in zone_names() or name in _fixed_zones():
+    if is_known(name):
         return name
     raise InvalidValueError(field, _refusal(name))
 
@@ -63,6 +63,11 @@ def canonical_zone(name: str, field: str = "timezone") -> str:
 def find_zone(name: str, field: str = "timezone") -> tzinfo:
     """The rules of an accepted zone; the same object each time."""
     return _load(canonical_zone(name, field))
+
+
+def is_known(name: str) -> bool:
+    """Tell whether a name is accepted: what is stored was, once, or by a newer tzdata elsewhere."""
+    return name in zone_names() or name in _fixed_zones()
 
 
 @cache

@@ -348,3 +348,23 @@ def test_a_dry_run_says_what_would_be_sent_and_changes_nothing(
 
 def test_at_without_dry_run_is_a_usage_error(mailer: Mailer) -> None:
     assert mailer("dispatch", "--at", "2026-01-01T00:00Z").code == 2
+
+
+@pytest.mark.usefixtures("service")
+def test_clients_in_a_zone_that_nobody_knows_keep_nobody_else_from_being_sent_to(
+    mailer: Mailer, connection: Connection, ledger: Path
+) -> None:
+    add_clients(connection, 5)
+    add_clients(connection, 2, "Europe/Atlantis", first=50)
+    mailing = create(mailer, -1, 5)
+    assert mailer("dispatch").code == 0
+    assert len(read_ledger(ledger)) == 5
+    assert report(mailer, mailing)["audience"] == 5
+    told = mailer("mailing", "preview", str(mailing))
+    assert (told.code, "2 clients left out, in zones that are not known here" in told.err) == (0, True)
+    assert mailer("dispatch", "--dry-run").code == 0
+    assert mailer("top", "-n", "1").code == 0
+    assert mailer("mailing", "simulate", str(mailing), "--rate", "1").code == 0
+    asked = mailer("why", "79160000050", "--mailing", str(mailing))
+    assert asked.code in {0, 1}
+    assert "bug" not in asked.err

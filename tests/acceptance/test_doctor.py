@@ -207,7 +207,7 @@ def test_a_zone_that_is_not_known_is_found_with_its_clients(examine: Examine, co
     factories.clients(connection, 3, timezone="Europe/Atlantis")
     found = examine()["time zones"]
     assert found["verdict"] == "fail"
-    assert found["says"].startswith("3 clients are in 'Europe/Atlantis'")
+    assert found["says"].startswith("3 clients in 'Europe/Atlantis' are sent nothing")
 
 
 def test_a_host_that_reads_the_clock_otherwise_is_found(

@@ -30,6 +30,7 @@ HOT = {
     "window_progress",
     "run_beat",
 }
+SETTINGS = {"transaction_guard", "report_jit_off", "report_snapshot"}  # no queries, and without a plan
 _lock = threading.Lock()
 
 
@@ -65,34 +66,41 @@ class Instant:
         return Accepted(200)
 
 
-@contextmanager
-def watched(monkeypatch: pytest.MonkeyPatch, most: int = 3) -> Iterator[Plans]:
-    """Carry each statement out twice: once for its plan, and rolled back; once for real."""
-    plans = Plans()
+class Watcher:
+    """Carries each statement out for its plan, rolled back, before it is carried out for real."""
 
-    def explained(connection: Connection, name: str, values: dict[str, Any]) -> None:
-        with _lock:
-            wanted = len(plans.of.setdefault(name, [])) < most
-        # A setting is no query, and has no plan.
-        if wanted and name not in {"transaction_guard", "report_jit_off", "report_snapshot"}:
-            query = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statements.statement(name)
-            for again in (False, True):  # the first time, a fresh session reads the catalog, too
-                with connection.transaction(force_rollback=True):
-                    row = connection.execute(query, values).fetchone()
-                    assert row is not None
-                if again:
-                    plans.of[name].append(row[0][0]["Plan"])
+    def __init__(self, plans: Plans, most: int) -> None:
+        self._plans = plans
+        self._most = most
 
-    def watching(real: Callable[..., Any]) -> Callable[..., Any]:
+    def watching(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def run(connection: Connection, name: str, *shape: Any, **values: Any) -> Any:
-            explained(connection, name, values)
+            with _lock:
+                wanted = len(self._plans.of.setdefault(name, [])) < self._most
+            if wanted and name not in SETTINGS:
+                self._plans.of[name].append(self._explained(connection, name, values))
             return real(connection, name, *shape, **values)
 
         return run
 
+    def _explained(self, connection: Connection, name: str, values: dict[str, Any]) -> dict[str, Any]:
+        query = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statements.statement(name)
+        rows = []
+        for _ in range(2):  # the first time, a fresh session reads the catalog, too
+            with connection.transaction(force_rollback=True):
+                rows.append(connection.execute(query, values).fetchone())
+        plan: dict[str, Any] = rows[-1][0][0]["Plan"]  # type: ignore[index]  # EXPLAIN has a row
+        return plan
+
+
+@contextmanager
+def watched(monkeypatch: pytest.MonkeyPatch, most: int = 3) -> Iterator[Plans]:
+    """Have the plans of everything that the block asks of a database, the first few times."""
+    plans = Plans()
+    watcher = Watcher(plans, most)
     with monkeypatch.context() as patched:
         for way in ("execute", "fetch", "fetch_one", "fetch_value"):
-            patched.setattr(database, way, watching(getattr(database, way)))
+            patched.setattr(database, way, watcher.watching(getattr(database, way)))
         yield plans
     for name in [name for name, found in plans.of.items() if not found]:
         del plans.of[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mailer_cli import database, windows
+from mailer_cli import database, localtime, windows
 from mailer_cli.database import Connection
 from mailer_cli.statuses import MailingState
 
@@ -47,6 +47,7 @@ def forecast(connection: Connection, at: datetime | None = None) -> list[Forecas
         _judge(mailings[mailing_id], zone, at, waiting.get(key, 0), retries.get(key, 0), held)
         for key in sorted(waiting.keys() | retries.keys())
         for mailing_id, zone in [key]
+        if localtime.is_known(zone)
     ]
     urgency = {mailing_id: -mailing.priority for mailing_id, mailing in mailings.items()}
     return sorted(found, key=lambda f: (f.due == 0, f.closes_at, urgency[f.mailing], f.mailing, f.zone))

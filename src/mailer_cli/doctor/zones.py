@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from mailer_cli import database, localtime, windows
 from mailer_cli.doctor.findings import Finding, Patient, fail, ok, warn
-from mailer_cli.errors import InvalidValueError
 
 _HOST_RULES = Path("/usr/share/zoneinfo")
 _AHEAD = [timedelta(days=30 * month) for month in range(13)]  # summer and winter, and what changes next
@@ -27,12 +26,13 @@ class _Offset:
 def known(patient: Patient) -> Iterator[Finding]:
     """Whether every zone that clients are in is one we have rules for."""
     zones = windows.zones_in_use(patient.database)
-    strange = [zone for zone in zones if not _is_known(zone)]
+    strange = [zone for zone in zones if not localtime.is_known(zone)]
     for zone in strange[:_NAMED]:
         number: int = database.fetch_value(patient.database, "doctor_zone", zone=zone, bound=_BOUND + 1)
         clients = f"more than {_BOUND}" if number > _BOUND else str(number)
-        says = f"{clients} clients are in {zone!r}, which tzdata {localtime.tzdata_version()} does not know"
-        mend = f"pip install --upgrade tzdata, or move them: `mailer client list --timezone {zone}`"
+        version = localtime.tzdata_version()
+        says = f"{clients} clients in {zone!r} are sent nothing: tzdata {version} does not know it"
+        mend = f"pip install --upgrade tzdata, or move them: `mailer client list -o csv | grep -F {zone}`"
         yield fail("time zones", says, mend)
     if not strange:
         yield ok("time zones", f"{len(zones)} in use, all known to tzdata {localtime.tzdata_version()}")
@@ -58,14 +58,6 @@ def _told(who: str, zones: list[str], mend: str) -> Iterable[Finding]:
         rest = f" and {len(zones) - _NAMED} more" if len(zones) > _NAMED else ""
         says = f"{who} reads the clock otherwise in {', '.join(zones[:_NAMED])}{rest}; mailer goes by its own"
         yield warn("zone rules", f"{says}, tzdata {localtime.tzdata_version()}", mend)
-
-
-def _is_known(zone: str) -> bool:
-    try:
-        localtime.find_zone(zone)
-    except InvalidValueError:
-        return False
-    return True
 
 
 def _differs_on_host(zone: str, now: datetime) -> bool:

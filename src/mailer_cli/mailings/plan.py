@@ -81,7 +81,7 @@ def facts(plan: Plan) -> dict[str, Any]:
 def require_opens(connection: Connection, plan: Plan) -> None:
     """Raise InvalidValueError if there is no zone in use in which the plan could ever be sent."""
     now = database.fetch_value(connection, "now")
-    for zone in windows.zones_in_use(connection) or _ALL_AROUND:
+    for zone in windows.known_zones_in_use(connection) or _ALL_AROUND:
         span = windows.span(plan.schedule, zone, now)
         if span.opens_at < span.closes_at:
             return
