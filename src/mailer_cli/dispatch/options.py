@@ -55,7 +55,7 @@ class Options:
     @property
     def slice(self) -> int:
         """Messages started at once: those of a second at most, where there is a rate."""
-        size = max(1, min(250, self.concurrency // 2))
+        size = max(1, min(250, self.concurrency))
         return size if self.rate_per_second is None else max(1, min(size, int(self.rate_per_second)))
 
     @property
@@ -63,7 +63,7 @@ class Options:
         """Clients per claim: enough to keep the requests going, few enough that the urgent wait a moment."""
         if self.probe:
             return 1
-        size = min(500, max(50, 4 * self.concurrency))
+        size = min(500, max(50, 5 * self.concurrency))
         return size if self.rate_per_second is None else max(1, min(size, int(self.rate_per_second)))
 
 
