@@ -26,7 +26,7 @@ from rich.table import Table
 
 from benchmarks import children, machine, postgres, service
 from benchmarks.subjects.mailer import MAILER
-from benchmarks.wire import TOKEN
+from benchmarks.wire import TEXT, TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ FROM generate_series(1, %(number)s) AS n
 """
 DUE = """
 INSERT INTO mailing (text, starts_at, ends_at)
-VALUES ('Hello', now() - interval '2 h', now() + interval '9 h')
+VALUES (%(text)s, now() - interval '2 h', now() + interval '9 h')
 """
 LAST_RUN = """
 SELECT extract(epoch FROM started_at)::float8, sent, extract(epoch FROM ended_at - started_at)::float8
@@ -97,7 +97,8 @@ class Spent:
 def spent(words: Sequence[str], env: dict[str, str], folder: Path) -> Spent:
     """Run a command; raise FailedError if it fails."""
     began = time.perf_counter()
-    with subprocess.Popen(words, env=env, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, env=env, cwd=folder, stdout=pipe, stderr=pipe, text=True) as process:
         out = process.stdout.read() if process.stdout else ""
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -176,7 +177,7 @@ def reporting(bench: Bench) -> list[Figure]:
     with bench.server.fresh(migrated=True) as database:
         _fill(database, bench.clients, finished=False)
         with psycopg.connect(database, autocommit=True) as connection:
-            connection.execute(DUE)
+            connection.execute(DUE, {"text": TEXT})
             connection.execute(
                 "INSERT INTO message (shard, mailing_id, client_id, phone, status, attempts, sent_at)"
                 " SELECT shard, 1, id, phone, CASE WHEN id % 50 = 0 THEN 'failed' ELSE 'sent' END, 1, now()"
@@ -215,7 +216,7 @@ def giant(bench: Bench) -> list[Figure]:
     with bench.server.fresh(migrated=True) as database:
         _fill(database, bench.clients, finished=False)
         with psycopg.connect(database, autocommit=True) as connection:
-            connection.execute(DUE)
+            connection.execute(DUE, {"text": TEXT})
             before = _wal(connection)
             first, memory, clean = _dispatched(bench, database)
             wal = (_wal(connection) - before) / max(1, _sent(connection))

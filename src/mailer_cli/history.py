@@ -7,11 +7,11 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from operator import attrgetter
 from typing import Any
 
 from mailer_cli import database, purged
+from mailer_cli.aspects import Kind
 from mailer_cli.database import Connection
 from mailer_cli.errors import NotFoundError
 from mailer_cli.ids import mailing_and_client, message_id, shard_of
@@ -25,15 +25,6 @@ _AT_ONCE = 1000  # rows per round trip
 _LONGEST = 80  # characters of a value in a line; the details have all of it
 
 Conceal = Callable[[str], str]
-
-
-class Kind(StrEnum):
-    """What an entry tells of."""
-
-    RUN = "run"  # an execution of `mailer dispatch`, when it ended, or started if it has not ended
-    ATTEMPT = "attempt"  # a request that was not accepted
-    SENT = "sent"  # one that was, where one client or message is asked about
-    CHANGE = "change"  # something an operator did
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,26 +6,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from enum import StrEnum
 from typing import Any
 
 from mailer_cli import database, pace
+from mailer_cli.aspects import Breakdown
 from mailer_cli.database import Connection
 from mailer_cli.errors import NotFoundError
 from mailer_cli.ids import SHARDS
 from mailer_cli.statuses import FINAL, Status
 
 _SHARDS = list(range(SHARDS))
-
-
-class Breakdown(StrEnum):
-    """What the messages of a mailing can be told apart by."""
-
-    ZONE = "zone"  # where the client's clock is
-    OPERATOR = "operator"  # the client's operator code
-    TAG = "tag"  # the client's tag
-    HOUR = "hour"  # when it was sent, in UTC
-    ERROR = "error"  # what went wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

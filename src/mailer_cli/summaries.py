@@ -13,8 +13,9 @@ from operator import attrgetter
 from typing import Any
 
 from mailer_cli import database, purged, reports
+from mailer_cli.aspects import Breakdown
 from mailer_cli.database import Connection
-from mailer_cli.reports import Breakdown, ErrorPart, OperatorPart, Part, TagPart, Total, ZonePart
+from mailer_cli.reports import ErrorPart, OperatorPart, Part, TagPart, Total, ZonePart
 from mailer_cli.statuses import Status
 
 LIVE = 200_000  # messages that are read at once, whenever a breakdown is wanted

@@ -16,12 +16,12 @@ from psycopg import sql
 import factories
 from conftest import Mailer
 from mailer_cli import database, erasing, purging, reports, summaries
+from mailer_cli.aspects import Breakdown
 from mailer_cli.database import Connection, Dsn
 from mailer_cli.dispatch import claim_retries, claim_windows
 from mailer_cli.dispatch.options import Options, Summary
 from mailer_cli.errors import InvalidStateError
 from mailer_cli.ids import shard_of
-from mailer_cli.reports import Breakdown
 from terminal import on_a_terminal
 
 NOW = datetime.now(UTC)

@@ -15,12 +15,12 @@ import pytest
 import factories
 from conftest import Mailer
 from mailer_cli import database, decisions, mailings, purging, reports, summaries
+from mailer_cli.aspects import Breakdown
 from mailer_cli.database import Connection, Dsn
 from mailer_cli.dispatch import claim_windows
 from mailer_cli.dispatch.options import Options, Summary
 from mailer_cli.errors import InvalidStateError, PurgedError
 from mailer_cli.ids import message_id
-from mailer_cli.reports import Breakdown
 from mailer_cli.statuses import Status
 from terminal import on_a_terminal
 

@@ -14,6 +14,7 @@ from psycopg import sql
 import factories
 from conftest import Ended, Mailer
 from mailer_cli import database, reports
+from mailer_cli.aspects import Breakdown
 from mailer_cli.database import Connection, Dsn
 from mailer_cli.errors import NotFoundError
 from mailer_cli.ids import message_id
@@ -267,7 +268,7 @@ def test_a_report_is_of_one_moment(dsn: Dsn, connection: Connection) -> None:
         factories.a_message(other, mailing, clients[0], "sent")
         [after] = reports.totals(connection)
         assert (before, after.waiting) == (after, 2)
-        assert reports.parts(connection, [mailing], reports.Breakdown.HOUR) == []
+        assert reports.parts(connection, [mailing], Breakdown.HOUR) == []
     with reports.snapshot(connection):
         assert reports.totals(connection)[0].waiting == 1
 

@@ -11,8 +11,8 @@ import pytest
 import factories
 from conftest import Mailer
 from mailer_cli import reports, summaries
+from mailer_cli.aspects import Breakdown
 from mailer_cli.database import Connection
-from mailer_cli.reports import Breakdown
 from mailer_cli.statuses import Status
 
 NOW = datetime.now(UTC)

@@ -6,7 +6,6 @@ import io
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -145,6 +144,8 @@ def _free_place(file: str, *, force: bool) -> Path:
 @contextmanager
 def _replacing(path: Path, file: str, *, force: bool) -> Iterator[TextIO]:
     """Give a file to write to, its owner's only, which takes its place once it is whole and on disk."""
+    import tempfile
+
     with _told(file):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailer_cli.aspects import Kind
 from mailer_cli.cli import output, spans
 from mailer_cli.cli.output import Format, OutputOption
-from mailer_cli.history import Entry, Kind
 from mailer_cli.ids import MAX_MAILING_ID
 
 if TYPE_CHECKING:
     from mailer_cli.database import Connection
-    from mailer_cli.history import Conceal, Wanted
+    from mailer_cli.history import Conceal, Entry, Wanted
 
 KEYS = ("time", "kind", "actor", "mailing", "message", "client", "run", "text", "details")
 POLL_SECONDS = 1.0

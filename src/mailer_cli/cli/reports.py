@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailer_cli.aspects import Breakdown
 from mailer_cli.cli import charts, columns, completion, output, spans
 from mailer_cli.cli.output import Format, OutputOption
 from mailer_cli.ids import MAX_MAILING_ID
-from mailer_cli.reports import Breakdown
 from mailer_cli.statuses import Status
 
 if TYPE_CHECKING:
