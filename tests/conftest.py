@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from mailer_cli.database import Connection, Dsn, schema
 # A busy machine is no failure, and no test asserts a time.
 settings.register_profile("mailer", deadline=None)
 settings.load_profile("mailer")
+
+# A suite in a shell's background is deaf to interrupts, and so would be what it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CONFIGURED = ("DATABASE_URL", "DB_", "POSTGRES_", "MESSAGE_SERVICE_", "JWT_", "MAILER_", "PG", "XDG_")
 
