@@ -211,3 +211,17 @@ def test_the_hot_statements_go_by_index_and_read_no_more_than_their_batch(
             bounded(plan, rows=8 * 500)()
             blocks = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
             assert blocks <= 30 * 500, (name, blocks)
+
+
+def test_an_answer_is_written_beside_its_message_and_no_index_is_touched(
+    dsn: Dsn, connection: Connection
+) -> None:
+    add_clients(connection, 5_000)
+    add_due_mailing(connection)
+    dispatch(dsn, connect, Options())
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    answered, beside = connection.execute(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'message'"
+    ).fetchone() or (0, 0)
+    assert answered == 5_000
+    assert beside >= 0.98 * answered

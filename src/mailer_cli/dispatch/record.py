@@ -38,6 +38,11 @@ class Verdict:
     delay: float = 0.0  # seconds before it is tried again
 
     @property
+    def place(self) -> tuple[int, int]:
+        """The mailing and the client."""
+        return self.result.claim.mailing_id, self.result.item.client_id
+
+    @property
     def attempts(self) -> int:
         """How many requests have been made for this message."""
         return self.result.item.attempts + self.tried
@@ -95,11 +100,7 @@ def _record_shard(
     with database.transaction(connection):
         rows = _update(connection, run_id, shard, verdicts)
         written = {(mailing_id, client_id) for mailing_id, client_id, _, _ in rows}
-        retries = [
-            (v.result.claim.mailing_id, v.result.item.client_id, v.delay)
-            for v in verdicts
-            if v.status is Status.RETRYING
-        ]
+        retries = [(*v.place, v.delay) for v in verdicts if v.status is Status.RETRYING]
         claims.queue_retries(connection, shard, [retry for retry in retries if retry[:2] in written])
         _forget_retries(connection, shard, [row[:2] for row in rows if row[2] == Status.RETRYING])
         _keep_failures(connection, run_id, shard, [v for v in verdicts if v.error is not None])
@@ -115,7 +116,9 @@ def _record_shard(
 def _update(
     connection: Connection, run_id: int, shard: int, verdicts: list[Verdict]
 ) -> list[tuple[int, int, str, str]]:
-    return database.execute(
+    """Write down what became of messages; return which moved, from what, to what."""
+    verdicts = sorted(verdicts, key=lambda v: v.place)  # two batches take the same locks in the same order
+    rows: list[tuple[int, int, str, str]] = database.execute(
         connection,
         "message_record",
         shard=shard,
@@ -128,6 +131,27 @@ def _update(
         sent_at=[v.result.at if v.status is Status.SENT else None for v in verdicts],
         http_statuses=[v.http_status for v in verdicts],
         errors=[v.error for v in verdicts],
+    ).fetchall()
+    written = {row[:2] for row in rows}
+    late = [v for v in verdicts if v.status is Status.SENT and v.place not in written]
+    return rows + _upgrade(connection, run_id, shard, late)
+
+
+def _upgrade(
+    connection: Connection, run_id: int, shard: int, late: list[Verdict]
+) -> list[tuple[int, int, str, str]]:
+    if not late:
+        return []
+    return database.execute(
+        connection,
+        "message_upgrade",
+        shard=shard,
+        run_id=run_id,
+        mailing_ids=[v.result.claim.mailing_id for v in late],
+        client_ids=[v.result.item.client_id for v in late],
+        attempts=[v.attempts for v in late],
+        sent_at=[v.result.at for v in late],
+        http_statuses=[v.http_status for v in late],
     ).fetchall()
 
 

@@ -92,7 +92,7 @@ CREATE TABLE message (
         status IN ('sending', 'retrying', 'sent', 'failed', 'unknown', 'expired', 'cancelled')
     )
 )
- WITH (fillfactor = 50);
+ WITH (fillfactor = 44);
 
 CREATE TABLE claim (
     shard SMALLINT NOT NULL,
