@@ -42,7 +42,7 @@ def test_the_two_readme_commands_are_there() -> None:
 def commands() -> list[tuple[str, ...]]:
     import typer
 
-    from mailer_cli.cli.app import app
+    from mailer_cli.cli.app import assemble
 
     found: list[tuple[str, ...]] = []
 
@@ -54,7 +54,7 @@ def commands() -> list[tuple[str, ...]]:
         for name, each in below.items():
             walk(each, (*path, name))
 
-    walk(typer.main.get_command(app), ())
+    walk(typer.main.get_command(assemble()), ())
     return found
 
 

@@ -11,10 +11,11 @@ from mailer_cli.errors import ExitCode, MailerError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; whatever goes wrong is told on one or two lines."""
-    from mailer_cli.cli.app import app
+    from mailer_cli.cli.app import assemble
 
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        app(args=None if argv is None else list(argv), prog_name="mailer")
+        assemble(words)(args=words, prog_name="mailer")
     except SystemExit as ending:
         # Typer meets a closed pipe first and calls it a failure; whoever read us has seen enough (`| head`).
         if isinstance(ending.__context__, BrokenPipeError):

@@ -1,57 +1,71 @@
-"""All commands, put together."""
+"""All commands, put together; where one is plainly asked for, that one alone, which is quicker."""
 
 from __future__ import annotations
 
+import inspect
+import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from mailer_cli.cli import (
-    clients,
-    cron,
-    database,
-    demo,
-    dispatch,
-    doctor,
-    help_topics,
-    holding,
-    log,
-    mailings,
-    messages,
-    metrics,
-    output,
-    purge,
-    reports,
-    sandbox,
-    top,
-    why,
-)
+from mailer_cli.cli import output
 
-app = typer.Typer(
-    name="mailer",
-    help="Send text messages to clients in their own local time: never twice, never lost, never late.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("demo")(demo.demo)
-app.add_typer(clients.app, name="client")
-app.add_typer(mailings.app, name="mailing")
-app.command("dispatch")(dispatch.dispatch)
-app.command("hold")(holding.hold)
-app.command("release")(holding.release)
-app.command("report")(reports.report)
-app.command("top")(top.top)
-app.command("doctor")(doctor.doctor)
-app.command("why")(why.why)
-app.command("log")(log.log)
-app.add_typer(messages.app, name="message")
-app.command("sandbox")(sandbox.sandbox)
-app.add_typer(database.app, name="db")
-app.add_typer(cron.app, name="cron")
-app.command("metrics")(metrics.metrics)
-app.command("purge")(purge.purge)
-app.command("help")(help_topics.show)
+# Each with its module and its function, or its Typer of subcommands; in the order of `--help`.
+_COMMANDS = {
+    "demo": "demo:demo",
+    "client": "clients:app",
+    "mailing": "mailings:app",
+    "dispatch": "dispatch:dispatch",
+    "hold": "holding:hold",
+    "release": "holding:release",
+    "report": "reports:report",
+    "top": "top:top",
+    "doctor": "doctor:doctor",
+    "why": "why:why",
+    "log": "log:log",
+    "message": "messages:app",
+    "sandbox": "sandbox:sandbox",
+    "db": "database:app",
+    "cron": "cron:app",
+    "metrics": "metrics:metrics",
+    "purge": "purge:purge",
+    "help": "help_topics:show",
+}
+
+
+def assemble(argv: Sequence[str] = ()) -> typer.Typer:
+    """Return what understands these words: everything, unless the first of them is a command."""
+    app = typer.Typer(
+        name="mailer",
+        help="Send text messages to clients in their own local time: never twice, never lost, never late.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        # In a pipe boxes and cut lines are noise, and Rich is most of what help takes to start.
+        rich_markup_mode="rich" if sys.stdout.isatty() else None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_main)
+    for name in argv[:1] if argv and argv[0] in _COMMANDS else _COMMANDS:
+        _add(app, name)
+    return app
+
+
+def _add(app: typer.Typer, name: str) -> None:
+    module, _, member = _COMMANDS[name].partition(":")
+    found = getattr(import_module(f"mailer_cli.cli.{module}"), member)
+    if not isinstance(found, typer.Typer):
+        app.command(name, short_help=_first_paragraph(found))(found)
+        return
+    for each in found.registered_commands:
+        each.short_help = _first_paragraph(each.callback)
+    app.add_typer(found, name=name)
+
+
+def _first_paragraph(function: object) -> str:
+    """Return what a list of commands says of one; of its own, off a terminal, it would be cut."""
+    return " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
 
 
 def _version(wanted: bool) -> None:
@@ -62,7 +76,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _main(
     _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")

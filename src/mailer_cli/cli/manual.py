@@ -17,9 +17,9 @@ def page() -> str:
     """Return the whole page, for `man -l -` and for packagers."""
     import typer
 
-    from mailer_cli.cli.app import app
+    from mailer_cli.cli.app import assemble
 
-    top = typer.main.get_command(app)
+    top = typer.main.get_command(assemble())
     parts = [
         f'.TH MAILER 1 "" "mailer {version("mailer-cli")}" "User Commands"',
         ".SH NAME",
