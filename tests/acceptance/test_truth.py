@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from command_tree import commands
 from conftest import Mailer
 from mailer_cli.settings import Settings
 
@@ -37,25 +38,6 @@ def test_the_two_readme_commands_are_there() -> None:
     readme = (ROOT / "README.md").read_text()
     assert "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/mailer demo" in readme
     assert "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest" in readme
-
-
-def commands() -> list[tuple[str, ...]]:
-    import typer
-
-    from mailer_cli.cli.app import assemble
-
-    found: list[tuple[str, ...]] = []
-
-    def walk(command: object, path: tuple[str, ...]) -> None:
-        below = getattr(command, "commands", None)
-        if below is None:
-            found.append(path)
-            return
-        for name, each in below.items():
-            walk(each, (*path, name))
-
-    walk(typer.main.get_command(assemble()), ())
-    return found
 
 
 @pytest.mark.parametrize("path", commands(), ids=" ".join)

@@ -7,11 +7,14 @@ from typing import Any
 
 import typer
 
-from mailer_cli.cli import output
+from mailer_cli.cli import db_roles, output
 from mailer_cli.cli.output import Format, OutputOption
 from mailer_cli.errors import MailerError
 
-app = typer.Typer(help="The database: where it is, its schema, starting and stopping.", no_args_is_help=True)
+app = typer.Typer(
+    help="The database: where it is, its schema and roles, starting and stopping.", no_args_is_help=True
+)
+app.command("roles")(db_roles.roles)
 
 
 @app.command()

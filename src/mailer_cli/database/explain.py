@@ -15,7 +15,10 @@ _BY_SQLSTATE: dict[str, tuple[type[MailerError], str]] = {
     ),
     "28000": (ConfigurationError, "the database refused this user; check DATABASE_URL or POSTGRES_USER"),
     "3D000": (ConfigurationError, "the database does not exist; create it, or check DATABASE_URL or DB_NAME"),
-    "42501": (ConfigurationError, "the database user lacks a right that this command needs: {detail}"),
+    "42501": (
+        ConfigurationError,
+        "the database user may not do this: {detail}\nask for a role that may; `mailer db roles` shows them",
+    ),
     "42P01": (SchemaError, "the database has no mailer schema, or an old one; run `mailer db upgrade`"),
     "42703": (SchemaError, "the database has an old mailer schema; run `mailer db upgrade`"),
     "53100": (UnavailableError, "the database's disk is full; make room, then run the command again"),

@@ -58,6 +58,7 @@ def upgrade(dsn: Dsn) -> tuple[str | None, str]:
     try:
         with explained(), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+            _as_owner(raw)
             before = version(raw)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -65,3 +66,16 @@ def upgrade(dsn: Dsn) -> tuple[str | None, str]:
     finally:
         engine.dispose()
         raw.close()
+
+
+def _as_owner(connection: Connection) -> None:
+    """Work as whoever owns the tables, where we are in that role: what is made now shall be theirs, too."""
+    from psycopg import sql
+
+    row = connection.execute(
+        "SELECT tableowner FROM pg_tables WHERE tablename = 'alembic_version'"
+        " AND schemaname = current_schema() AND tableowner <> current_user"
+        " AND pg_has_role(tableowner, 'MEMBER')"
+    ).fetchone()
+    if row:
+        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(row[0])))
