@@ -160,7 +160,7 @@ def test_every_command_has_its_role() -> None:
 
 
 def test_every_table_has_its_grants() -> None:
-    assert roles.TABLES.keys() == tables.SQLModel.metadata.tables.keys() | {"alembic_version"}
+    assert roles.TABLES.keys() == tables.Client.metadata.tables.keys() | {"alembic_version"}
 
 
 @pytest.mark.parametrize("line", LEAST)
