@@ -86,6 +86,7 @@ NO_DATABASE = {
     "cron remove",
     "db stop",  # only the embedded one
     "help",
+    "config show",
 }
 
 

@@ -53,6 +53,7 @@ SHOWS = [
     "top -n 1",
     "doctor",
     "db status",
+    "config show",
     "cron show",
     "metrics",
     "help",

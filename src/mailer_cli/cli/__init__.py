@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import resource
 import sys
 from collections.abc import Sequence
 
 from mailer_cli.errors import ExitCode, MailerError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,19 +22,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         assemble(words)(args=words, prog_name="mailer")
     except SystemExit as ending:
-        # Typer meets a closed pipe first and calls it a failure; whoever read us has seen enough (`| head`).
-        if isinstance(ending.__context__, BrokenPipeError):
-            return ExitCode.DONE
-        if ending.code == ExitCode.INTERRUPTED:
-            return _told("interrupted; nothing was left half done", ExitCode.INTERRUPTED)
-        return _code(ending.code)
+        return _ended(ending)
     except MailerError as error:
         return _told(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _told("interrupted", ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has seen enough (`| head`): nothing to tell, nowhere to tell it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return ExitCode.DONE
     except Exception as error:  # noqa: BLE001 - the one boundary: nothing may reach an operator as a traceback
         return _unexpected(error)
@@ -38,16 +38,46 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """Be the `mailer` program."""
+    # A core file would hold the token and the password.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a letter that the locale has not is no bug
     code = main()
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
+    except OSError as error:
+        code = code or _unwritable(error)
+        _silence()
     sys.exit(code)
+
+
+def _silence() -> None:
+    """Let what is still to be written go nowhere, without another word at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unwritable(error: OSError) -> int:
+    return _told(
+        f"the output cannot be written: {error.strerror}; make room, or send it elsewhere", ExitCode.REFUSED
+    )
+
+
+def _ended(ending: SystemExit) -> int:
+    # Typer meets a closed pipe first and calls it a failure; whoever read us has seen enough (`| head`).
+    if isinstance(ending.__context__, BrokenPipeError):
+        return ExitCode.DONE
+    if ending.code == ExitCode.INTERRUPTED:
+        return _told("interrupted; nothing was left half done", ExitCode.INTERRUPTED)
+    return _code(ending.code)
 
 
 def _unexpected(error: Exception) -> int:
     from mailer_cli.database.explain import explain
+
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return _unwritable(error)
 
     if meaning := explain(error):
         return _told(str(meaning), meaning.exit_code)

@@ -28,6 +28,7 @@ _COMMANDS = {
     "message": "messages:app",
     "sandbox": "sandbox:sandbox",
     "db": "database:app",
+    "config": "config:app",
     "cron": "cron:app",
     "metrics": "metrics:metrics",
     "purge": "purge:purge",

@@ -29,6 +29,20 @@ _BY_SQLSTATE: dict[str, tuple[type[MailerError], str]] = {
     ),
     "25006": (UnavailableError, "the database is read-only (a standby?); check DATABASE_URL"),
 }
+_REFUSALS = {
+    ("password authentication failed",): "28P01",
+    ("no password supplied",): "28P01",
+    ('database "', "does not exist"): "3D000",
+    ('role "', "does not exist"): "28000",
+}
+_NOT_LET_IN = {
+    "no pg_hba.conf entry": "the database refuses connections such as ours",
+    "certificate verify failed": "the database server's certificate is not trusted",
+    "does not match host name": "the database server's certificate is not trusted",
+    "valid client certificate": "the database asks for a certificate; set DB_SSLCERT and DB_SSLKEY",
+    "certificate authentication failed": "the database does not take our certificate for this user",
+    "does not support SSL": "the database server has no TLS, and DB_SSLMODE asks for it",
+}
 
 
 @contextmanager
@@ -64,12 +78,14 @@ def explain(error: BaseException) -> MailerError | None:
 
 
 def _unreachable(detail: str) -> MailerError:
-    if "password authentication failed" in detail or "no password supplied" in detail:
-        return _BY_SQLSTATE["28P01"][0](_BY_SQLSTATE["28P01"][1])
-    if 'database "' in detail and "does not exist" in detail:
-        return _BY_SQLSTATE["3D000"][0](_BY_SQLSTATE["3D000"][1])
-    if 'role "' in detail and "does not exist" in detail:
-        return _BY_SQLSTATE["28000"][0](_BY_SQLSTATE["28000"][1])
+    """Tell a server that is away from one that refuses us: libpq has no codes for either."""
+    for words, state in _REFUSALS.items():
+        if all(word in detail for word in words):
+            kind, text = _BY_SQLSTATE[state]
+            return kind(text.format(detail=detail))
+    for word, text in _NOT_LET_IN.items():
+        if word in detail:
+            return ConfigurationError(f"{text}: {detail}")
     return UnavailableError(f"the database cannot be reached: {detail}")
 
 

@@ -175,7 +175,7 @@ def _send_all(run: Run, options: Options) -> Ending:
     if ending.token_error is not None:
         raise TokenRejectedError(
             f"the message service rejected the token: {ending.token_error}\n"
-            "nobody else was tried; set a valid JWT_TOKEN or JWT_TOKEN_FILE"
+            "nobody else was tried; set a valid JWT_TOKEN, JWT_TOKEN_FILE or JWT_TOKEN_COMMAND"
         )
     if ending.stopped_by is not None:
         raise StoppedError(ending.stopped_by)

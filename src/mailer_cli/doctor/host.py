@@ -40,8 +40,12 @@ def disk(patient: Patient) -> Iterator[Finding]:
 def files(patient: Patient) -> Iterator[Finding]:
     """Whether only their owner can read the files that hold secrets."""
     secret = [path for path in settings.files() if settings.holds_secrets(path)]
-    if patient.settings.jwt_token is None and patient.settings.jwt_token_file is not None:
-        secret.append(patient.settings.jwt_token_file)
+    kept = (
+        patient.settings.jwt_token_file,
+        patient.settings.postgres_password_file,
+        patient.settings.db_sslkey,
+    )
+    secret += [path for path in kept if path is not None]
     found = [path for path in secret if path.exists()]
     for path in found:
         if path.stat().st_mode & _OTHERS:

@@ -17,7 +17,7 @@ from mailer_cli.service.configuration import checked_token, checked_url, trusted
 TIMEOUT = 5.0  # seconds for a connection, and again for its handshake
 _TOKEN_SOON = timedelta(days=7)
 _CERTIFICATE_SOON = 14  # days
-_NEW_TOKEN = "get a new one, and set JWT_TOKEN or JWT_TOKEN_FILE"  # noqa: S105 - advice
+_NEW_TOKEN = "get a new one, and set JWT_TOKEN, JWT_TOKEN_FILE or JWT_TOKEN_COMMAND"  # noqa: S105 - advice
 
 
 def token(patient: Patient) -> Iterator[Finding]:

@@ -1,14 +1,8 @@
-"""Every setting: flags > environment > `.env` in the working directory > `~/.config/mailer/env`.
-
-The only reader of the environment. What is secret is a SecretStr: it shows as stars wherever it is
-printed, and its value is asked for at the one place that needs it.
-"""
+"""The settings and where they are read from. What is secret is a SecretStr, which shows as stars."""
 
 from __future__ import annotations
 
 import os
-import pwd
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mailer_cli.errors import ConfigurationError
 
+SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -36,10 +31,18 @@ class Settings(BaseSettings):
     db_name: str = Field("mailer", description="its database")
     postgres_user: str | None = Field(None, description="its user")
     postgres_password: SecretStr | None = Field(None, description="the user's password")
+    postgres_password_file: Path | None = Field(None, description="a file that holds it, instead")
+    db_sslmode: SslMode | None = Field(
+        None, description="how the server is to prove itself; verify-full is the one to trust"
+    )
+    db_sslrootcert: Path | None = Field(None, description="certificates (PEM) of the server's authority")
+    db_sslcert: Path | None = Field(None, description="our own certificate (PEM), where the server asks")
+    db_sslkey: Path | None = Field(None, description="and its key")
 
     message_service_url: str | None = Field(None, description="where messages are posted; the id is appended")
     jwt_token: SecretStr | None = Field(None, description="bearer token for the message service")
     jwt_token_file: Path | None = Field(None, description="a file that holds the token, instead of JWT_TOKEN")
+    jwt_token_command: str | None = Field(None, description="a command that prints the token, instead")
     message_service_deduplicates: bool = Field(
         False, description="true only if the service ignores a repeated message id"
     )
@@ -91,98 +94,3 @@ def files() -> list[Path]:
     """Return the files that settings are read from, the last one weighing most."""
     # os.path.isfile answers False where even looking is forbidden: cron may start us anywhere.
     return [path for path in (user_file(), Path(".env")) if os.path.isfile(path)]  # noqa: PTH113 - see above
-
-
-def unseen_by_cron() -> list[str]:
-    """Return the names of settings that a program started by cron would find otherwise, or not at all.
-
-    Cron starts programs in the user's home, with nothing of a shell's environment.
-    """
-    home = _home()
-    theirs = _merged([cron_file(), home / ".env"], {})
-    ours = _merged(files(), os.environ)
-    names = (name.upper() for name in Settings.model_fields)
-    return [name for name in names if ours.get(name) != theirs.get(name)]
-
-
-def cron_file() -> Path:
-    """Where a program started by cron looks for settings."""
-    return _home() / ".config" / "mailer" / "env"
-
-
-def holds_secrets(path: Path) -> bool:
-    """Tell whether a file of settings has something in it that nobody else should read."""
-    values = _merged([path], {})
-    secret = ("JWT_TOKEN", "POSTGRES_PASSWORD", "DATABASE_URL")
-    return any(name in values for name in secret)
-
-
-def _home() -> Path:
-    try:
-        return Path(pwd.getpwuid(os.getuid()).pw_dir)
-    except KeyError:  # a uid without a name has no cron either
-        return Path("/")
-
-
-def _merged(files: Iterable[Path], environment: Mapping[str, str]) -> dict[str, str | None]:
-    """Return the settings as they would be read, by their names in upper case; empty ones are none."""
-    from dotenv import dotenv_values
-
-    values: dict[str, str | None] = {}
-    for path in files:
-        if os.path.isfile(path):  # noqa: PTH113 - no error where looking is forbidden
-            values |= {name.upper(): value for name, value in dotenv_values(path).items() if value}
-    return values | {name.upper(): value for name, value in environment.items() if value}
-
-
-def token(settings: Settings) -> str:
-    """Return the bearer token; raise ConfigurationError that says how to give one."""
-    if settings.jwt_token is not None:
-        return settings.jwt_token.get_secret_value().strip()
-    if settings.jwt_token_file is None:
-        raise ConfigurationError("no token for the message service; set JWT_TOKEN or JWT_TOKEN_FILE")
-    try:
-        text = settings.jwt_token_file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise ConfigurationError(f"JWT_TOKEN_FILE {settings.jwt_token_file}: {reason}") from None
-    if not text:
-        raise ConfigurationError(
-            f"JWT_TOKEN_FILE {settings.jwt_token_file} is empty; write the token into it"
-        )
-    return text
-
-
-def service_url(settings: Settings) -> str:
-    """Return where messages are posted; raise ConfigurationError that says how to set it."""
-    if settings.message_service_url is None:
-        raise ConfigurationError(
-            "no message service; set MESSAGE_SERVICE_URL, or try `mailer sandbox` for a local one"
-        )
-    return settings.message_service_url
-
-
-def server_address(settings: Settings) -> str | None:
-    """Return the libpq address of the configured server, None if none is configured (embedded)."""
-    if settings.database_url is not None:
-        return _libpq(settings.database_url.get_secret_value())
-    if settings.db_host is None:
-        return None
-    from psycopg.conninfo import make_conninfo
-
-    password = settings.postgres_password
-    return make_conninfo(
-        host=settings.db_host,
-        port=settings.db_port,
-        dbname=settings.db_name,
-        user=settings.postgres_user,
-        password=password.get_secret_value() if password else None,
-    )
-
-
-def _libpq(url: str) -> str:
-    """Accept the spellings other tools use: postgres://, postgresql+psycopg://, postgresql+asyncpg://."""
-    scheme, separator, rest = url.partition("://")
-    if separator and (scheme == "postgres" or scheme.startswith("postgresql")):
-        return f"postgresql://{rest}"
-    return url
