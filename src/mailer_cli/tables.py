@@ -350,6 +350,8 @@ class Service(SQLModel, table=True):
     probe_run_id: int | None = _big(default=None, nullable=True)
     probe_until: datetime | None = _instant()
     home: str | None = Field(default=None, sa_type=Text)
+    timeline: str | None = Field(default=None, sa_type=Text)
+    synchronous: bool | None = Field(default=None, sa_type=Boolean)
     rate_next: float = Field(default=0, sa_column=Column(Double, nullable=False, server_default="0"))
     quota_day: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     quota_used: int = _big()

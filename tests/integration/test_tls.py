@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from conftest import Ended, Mailer
+from servers import Cluster, a_place, needs_postgresql
 
-PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-pytestmark = pytest.mark.skipif(
-    not PROGRAMS or shutil.which("openssl") is None,
-    reason="needs openssl and a PostgreSQL built with it: apt install openssl postgresql",
-)
+pytestmark = [
+    needs_postgresql,
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl: apt install openssl"),
+]
 PASSWORD = "sesame"
 
 
@@ -52,41 +50,22 @@ def certificates(place: Path) -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    place = Path(tempfile.mkdtemp(prefix="mailer-tls-"))
-    place.chmod(0o755)
-    certificates(place)
-    data = place / "server"
-    data.mkdir()
-    for name in ("localhost.key", "localhost.pem", "ca.pem"):
-        shutil.copy(place / name, data / name)
-    (place / "password").write_text(PASSWORD)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    if os.getuid() == 0:
-        for path in (data, *data.iterdir()):
-            shutil.chown(path, "nobody", "nogroup")
-    control(data, "initdb", "-o", f"-U mailer -A scram-sha-256 --pwfile {place / 'password'}")
-    (data / "cluster" / "pg_hba.conf").write_text(
-        "hostssl template1 all 127.0.0.1/32 cert\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
-    )
-    tls = f"-c ssl=on -c ssl_cert_file={data}/localhost.pem -c ssl_key_file={data}/localhost.key"
-    listen = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={data} -c fsync=off"
-    control(data, "start", "-w", "-l", f"{data}/log", "-o", f"{listen} {tls} -c ssl_ca_file={data}/ca.pem")
-    try:
-        yield Server(port, place)
-    finally:
-        control(data, "stop", "-m", "immediate")
-        shutil.rmtree(place)
-
-
-def control(data: Path, *words: str) -> None:
-    """Run pg_ctl as somebody who may run a server."""
-    command = [str(PROGRAMS[-1]), *words[:1], "-D", str(data / "cluster"), *words[1:]]
-    output = subprocess.DEVNULL  # a pipe would be held open by the server
-    if os.getuid() == 0:
-        command = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *command]
-    subprocess.run(command, check=True, cwd="/", stdout=output, stderr=output)
+    with a_place() as place:
+        certificates(place)
+        cluster = Cluster(place / "cluster")
+        (place / "password").write_text(PASSWORD)
+        cluster.make("-A", "scram-sha-256", f"--pwfile={place / 'password'}")
+        (cluster.data / "pg_hba.conf").write_text(
+            "hostssl template1 all 127.0.0.1/32 cert\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+        )
+        if os.getuid() == 0:
+            shutil.chown(place / "localhost.key", "nobody")
+        tls = {"ssl_cert_file": "localhost.pem", "ssl_key_file": "localhost.key", "ssl_ca_file": "ca.pem"}
+        cluster.start(ssl="on", **{name: str(place / file) for name, file in tls.items()})
+        try:
+            yield Server(cluster.port, place)
+        finally:
+            cluster.control("stop", "-m", "immediate")
 
 
 @pytest.fixture

@@ -82,6 +82,7 @@ WAITING = Facts(
     blocked_until=None,
     block_reason=None,
     copied=False,
+    promoted=False,
     last_run_id=7,
     last_run_host="host-a",
     last_run_at=NOW,
@@ -200,6 +201,7 @@ CASES: list[tuple[dict[str, Any], str, list[str]]] = [
     ),
     # what stops all sending
     ({"copied": True}, "database_copy", ["a copy", "--new-home"]),
+    ({"promoted": True}, "database_copy", ["restored or promoted", "mailer recover"]),
     (
         {"held_at": NOW - HOUR, "held_by": "olga@office", "hold_reason": "wrong text"},
         "sending_held",

@@ -27,6 +27,7 @@ _COMMANDS = {
     "log": "log:log",
     "message": "messages:app",
     "sandbox": "sandbox:sandbox",
+    "recover": "recover:recover",
     "db": "database:app",
     "config": "config:app",
     "cron": "cron:app",

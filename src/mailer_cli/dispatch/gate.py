@@ -25,11 +25,20 @@ class Gate:
     wait: float  # seconds during which nothing may be sent
     home: str | None
     here: str
+    timeline: str | None  # on which it sent last
+    timeline_now: str | None  # None: a standby
+    synchronous: bool  # commits reached a standby before they were confirmed, by the last tick
+    synchronous_now: bool
 
     @property
     def closed(self) -> bool:
         """Whether only a probe may pass."""
         return self.token_rejected or self.broken
+
+    @property
+    def promoted(self) -> bool:
+        """Whether another life of this database sent last: this was a standby, or a backup."""
+        return None not in {self.timeline, self.timeline_now} and self.timeline != self.timeline_now
 
 
 def read(connection: Connection) -> Gate:
@@ -39,18 +48,41 @@ def read(connection: Connection) -> Gate:
     return found
 
 
-def require_home(connection: Connection, gate: Gate) -> None:
-    """Let only one database send: a restored or copied one would send a campaign again.
-
-    Raises InvalidStateError where this database is not the one that dispatched before.
-    """
-    if gate.home is None:
-        database.execute(connection, "service_settle", home=gate.here)
-    elif gate.home != gate.here:
-        raise InvalidStateError(
+def refusal(gate: Gate) -> str | None:
+    """Say why this database must not send, None if it may."""
+    if gate.home is not None and gate.home != gate.here:
+        return (
             "this database is a copy of the one that sent before: sending from it could reach people twice\n"
             "if the other one will never send again, and this copy is up to date: `mailer release --new-home`"
         )
+    if gate.promoted and not gate.synchronous:
+        return (
+            "this database was restored or promoted, and may not know who was sent to last\n"
+            "`mailer recover --since TIME` marks who is in doubt; if nobody is: `mailer release --new-home`"
+        )
+    return None
+
+
+def require_home(connection: Connection, gate: Gate) -> None:
+    """Let only one database send, in one of its lives: a restored or copied one would send a campaign again.
+
+    A standby that has all that was ever confirmed may go on. Raises InvalidStateError.
+    """
+    if reason := refusal(gate):
+        raise InvalidStateError(reason)
+    if gate.home is None or gate.promoted or gate.synchronous != gate.synchronous_now:
+        settle(connection, gate)
+
+
+def settle(connection: Connection, gate: Gate) -> None:
+    """Make this database, as it is now, the one that sends."""
+    database.execute(
+        connection,
+        "service_settle",
+        home=gate.here,
+        timeline=gate.timeline_now,
+        synchronous=gate.synchronous_now,
+    )
 
 
 def try_probe(connection: Connection, run_id: int) -> bool:

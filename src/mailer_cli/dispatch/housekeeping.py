@@ -68,7 +68,7 @@ def tend(connection: Connection, summary: Summary, go_on: Callable[[], bool]) ->
     """Count audiences and close windows until nothing is left to do, or `go_on` says to stop."""
     for found in untended(connection):
         if found.to_count and go_on():
-            _count_shard(connection, found.shard)
+            count(connection, found.shard)
         while found.to_close and go_on() and _close_some(connection, found.shard, summary):
             pass
 
@@ -105,7 +105,8 @@ def _open_shard(connection: Connection, shard: int, last_clients: dict[datetime,
             )
 
 
-def _count_shard(connection: Connection, shard: int) -> None:
+def count(connection: Connection, shard: int) -> None:
+    """Count the audiences of a shard's windows that were opened and not counted yet."""
     found = database.fetch(connection, "window_audiences", _Counted, shard=shard)
     if found:
         database.execute(

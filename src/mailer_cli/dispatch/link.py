@@ -21,6 +21,7 @@ STUCK = 20.0  # seconds after which a job hangs: on a lost route, or a server th
 LOST = (
     psycopg.OperationalError,  # also a deadlock's victim
     psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,  # a standby, which may be promoted any moment
     psycopg.errors.IdleInTransactionSessionTimeout,  # we were asleep; what we had begun is undone
     UnavailableError,
 )

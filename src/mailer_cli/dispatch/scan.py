@@ -30,7 +30,8 @@ class Window:
     last_client_id: int | None
     position: int
     catching_up: bool
-    fate: str | None = None  # what becomes of its unclaimed audience, where it is over
+    fate: str | None = None  # what becomes of its unclaimed audience, where nobody is to send to it
+    error: str | None = None  # and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def take(connection: Connection, window: Window, wanted: int) -> Taken:
     """Make messages for the next clients of a locked window, and move its cursor; one step.
 
     Clients who were muted or removed meanwhile get a cancelled message; in a window that is over,
-    everybody gets the message of its fate.
+    everybody gets the message of its fate. Where that is doubt, the window may still be open to newcomers.
     """
     found, position, at_end = _next(connection, window, wanted)
     made = _insert(connection, window, found)
@@ -64,7 +65,8 @@ def take(connection: Connection, window: Window, wanted: int) -> Taken:
     if at_end:
         position, catching_up = 0, True
         if window.catching_up:
-            state = WindowState.CLOSED if window.fate else WindowState.SCANNED
+            over = window.fate not in {None, Status.UNKNOWN}
+            state = WindowState.CLOSED if over else WindowState.SCANNED
     database.execute(
         connection,
         "window_progress",
@@ -125,5 +127,6 @@ def _insert(connection: Connection, window: Window, found: list[Candidate]) -> d
         client_ids=[c.client_id for c in found],
         phones=[c.phone for c in found],
         statuses=statuses,
+        error=window.error,
     ).fetchall()
     return dict(rows)

@@ -129,7 +129,7 @@ def _summarise(run: Run, mailings: list[int]) -> None:
 def _send(run: Run) -> str:
     """Send whatever the gate lets through, until nothing is due or the time is over; say how it ended."""
     while not run.over:
-        now = run.db(gate.read)
+        now = run.db(_admitted)
         run.summary.held = now.held
         ending = "held" if now.held else _pass(run, now)
         if ending is not None:
@@ -151,7 +151,8 @@ def _pass(run: Run, now: gate.Gate) -> str | None:
     _send_all(run, run.options)
     forgotten = run.db(lambda db: recover.hand_on_forgotten(db, run.id))
     after = run.db(gate.read)
-    return None if forgotten or after.closed or after.wait > 0 or run.over else "done"
+    again = forgotten or after.closed or after.wait > 0 or after.promoted or run.over
+    return None if again else "done"
 
 
 def _probe(run: Run) -> bool:
@@ -203,8 +204,15 @@ def _crew(run: Run, options: Options) -> Ending:
     return Crew(job, run.summary, run.progress).send_all(beat)
 
 
+def _admitted(connection: Connection) -> gate.Gate:
+    """Return the gate, if this is the database to send from: it may be another one since a moment ago."""
+    now = gate.read(connection)
+    gate.require_home(connection, now)
+    return now
+
+
 def _begin(connection: Connection) -> int:
-    gate.require_home(connection, gate.read(connection))
+    _admitted(connection)
     run_id: int = database.fetch_value(connection, "run_start", host=socket.gethostname(), pid=os.getpid())
     return run_id
 

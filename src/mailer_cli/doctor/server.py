@@ -11,7 +11,6 @@ from mailer_cli import database
 from mailer_cli.dispatch import gate
 from mailer_cli.doctor.findings import Finding, Patient, fail, ok, skipped, warn
 from mailer_cli.durations import shown
-from mailer_cli.errors import InvalidStateError
 
 SKEW = 1.0  # seconds between two clocks that nobody notices
 OLD_SNAPSHOT = 600.0  # seconds
@@ -74,8 +73,8 @@ def standbys(patient: Patient) -> Iterator[Finding]:
     elif found.synchronous:
         yield ok("standbys", f"{found.synchronous} of {found.standbys} are synchronous")
     else:
-        says = f"{found.standbys} asynchronous: one that is promoted may lack the last results"
-        yield warn("standbys", says, "set synchronous_standby_names, or hold sending before a promotion")
+        says = f"{found.standbys} asynchronous: one that is promoted may not know who was sent to last"
+        yield warn("standbys", says, "set synchronous_standby_names, or know `mailer recover`")
 
 
 def clock(patient: Patient) -> Iterator[Finding]:
@@ -111,10 +110,8 @@ def home(patient: Patient) -> Iterator[Finding]:
     if now.home is None:
         yield ok("home", "nothing was sent from this database yet")
         return
-    try:
-        gate.require_home(patient.database, now)
-    except InvalidStateError as error:
-        says, _, mend = str(error).partition("\n")
+    if reason := gate.refusal(now):
+        says, _, mend = reason.partition("\n")
         yield fail("home", says, mend)
     else:
         yield ok("home", "this is the database that sends")

@@ -85,7 +85,7 @@ _MESSAGE = (
 _QUEUE = ("ahead", "ahead_elsewhere", "per_second", "expected_at")
 _SERVICE = (
     *("held_at", "held_by", "hold_reason", "token_rejected_at", "broken_at", "break_reason", "probe_after"),
-    *("blocked_until", "block_reason", "copied"),
+    *("blocked_until", "block_reason", "copied", "promoted"),
 )
 
 

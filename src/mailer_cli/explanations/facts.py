@@ -86,6 +86,7 @@ class Facts:
     blocked_until: datetime | None
     block_reason: str | None
     copied: bool
+    promoted: bool
 
     last_run_id: int | None
     last_run_host: str | None

@@ -1,6 +1,6 @@
 -- Intent, heartbeat, fence and end check in one commit: only what this returns may be sent. It refuses
 -- when the lease has lapsed, the window is about to close, sending is held or the service not to be asked
--- (but by the run that probes it with one message), or the mailing was paused, cancelled or edited since it
+-- (but by the run that probes it with one message), a standby was promoted that may know less, or the mailing was paused, cancelled or edited since it
 -- was claimed, or one of these clients was muted or removed, or has another phone or zone: then the rest is
 -- handed back, and claimed again as they are now. It may be repeated after a lost reply: only its owner
 -- moves it.
@@ -26,6 +26,7 @@ WHERE shard = %(shard)s
       SELECT FROM service
       WHERE held_at IS NOT NULL
          OR blocked_until > now()
+         OR timeline <> CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END
          OR (
              (token_rejected_at IS NOT NULL OR broken_at IS NOT NULL)
              AND probe_run_id IS DISTINCT FROM %(run_id)s

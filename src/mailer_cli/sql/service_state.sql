@@ -12,6 +12,11 @@ SELECT held_at IS NOT NULL AS held,
        )::float8 AS wait,
        home,
        (SELECT system_identifier::text FROM pg_control_system())
-           || '/' || (SELECT oid::text FROM pg_database WHERE datname = current_database()) AS here
+           || '/' || (SELECT oid::text FROM pg_database WHERE datname = current_database()) AS here,
+       timeline,
+       CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline_now,
+       coalesce(synchronous, false) AS synchronous,
+       current_setting('synchronous_standby_names') <> ''
+           AND current_setting('synchronous_commit') NOT IN ('off', 'local') AS synchronous_now
 FROM service
 WHERE id = 1

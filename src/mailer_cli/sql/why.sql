@@ -15,8 +15,9 @@ SELECT now() AS now,
        coalesce(claim.run_id, m.run_id) AS run_id, run.host, run.started_at AS run_started_at,
        s.held_at, s.held_by, s.hold_reason, s.token_rejected_at, s.broken_at, s.break_reason, s.probe_after,
        CASE WHEN s.blocked_until > now() THEN s.blocked_until END AS blocked_until, s.block_reason,
-       s.home IS NOT NULL AND s.home <> (SELECT system_identifier::text FROM pg_control_system())
-           || '/' || (SELECT oid::text FROM pg_database WHERE datname = current_database()) AS copied,
+       coalesce(s.home <> (SELECT system_identifier::text FROM pg_control_system())
+           || '/' || (SELECT oid::text FROM pg_database WHERE datname = current_database()), false) AS copied,
+       coalesce(NOT s.synchronous AND s.timeline <> CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END, false) AS promoted,
        latest.id AS last_run_id, latest.host AS last_run_host, latest.heartbeat_at AS last_run_at,
        latest.ending AS last_run_ending,
        busy.per_second

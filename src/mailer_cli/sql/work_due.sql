@@ -8,6 +8,7 @@ WITH shard AS (
         SELECT FROM service
         WHERE held_at IS NOT NULL
            OR blocked_until > now()
+           OR timeline <> CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END
            OR (
                (token_rejected_at IS NOT NULL OR broken_at IS NOT NULL)
                AND probe_run_id IS DISTINCT FROM %(run_id)s

@@ -219,6 +219,8 @@ CREATE TABLE service (
     probe_run_id BIGINT,
     probe_until TIMESTAMP WITH TIME ZONE,
     home TEXT,
+    timeline TEXT,
+    synchronous BOOLEAN,
     rate_next DOUBLE PRECISION DEFAULT '0' NOT NULL,
     quota_day INTEGER DEFAULT '0' NOT NULL,
     quota_used BIGINT DEFAULT 0 NOT NULL,
