@@ -1,0 +1,250 @@
+"""All pages: what they tell people to type is taken by the program, what they point at is there, and the
+main stories are played as they are written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from conftest import CONFIGURED
+from documentation import ROOT, SHELL, Block, Page, all_options, complaint, mailers, read
+from mailer_cli import metrics
+from mailer_cli.database import Connection, Dsn
+from mailer_cli.settings import Settings
+from mailer_cli.tables import SQLModel
+
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "src/mailer_cli/topics/*.md")
+    for path in ROOT.glob(pattern)
+)
+# What other changes on their way bring: empty once they are here.
+PAGES_TO_COME = {
+    "benchmarks/LIMITS.md",
+    "benchmarks/RESULTS.md",
+    "CONTRIBUTING.md",
+    "docs/containers.md",
+    "docs/cron.md",
+    "docs/failover.md",
+    "docs/licences.md",
+    "docs/security.md",
+    "docs/upgrading.md",
+}
+COMMANDS_TO_COME = {"recover", "config", "db roles"}
+SETTINGS_TO_COME = {"DB_SSLMODE", "JWT_TOKEN_COMMAND"}
+
+MADE_BY_US = {"benchmarks/.venv"}  # named, and not in the repository
+OTHERS_OPTIONS = {"--profile"}  # of docker compose, named alone in prose
+SETTING = re.compile(r"\b(?:MAILER|MESSAGE_SERVICE|JWT|DB|POSTGRES|DATABASE)_[A-Z][A-Z_]*[A-Z]\b")
+RUN_BY_TESTS = ("README.md", "docs/operating.md")
+
+
+@pytest.fixture(params=PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def page(request: pytest.FixtureRequest) -> Page:
+    return read(request.param)
+
+
+def test_every_command_is_one_that_the_program_takes(page: Page) -> None:
+    said = [f"line {line}: {complaint(words)}" for line, words in page.commands() if complaint(words)]
+    assert [each for each in said if not to_come(each)] == []
+
+
+def test_every_command_and_option_in_a_sentence_exists(page: Page) -> None:
+    wrong = []
+    known = all_options() | OTHERS_OPTIONS
+    if page.path.parent.name == "benchmarks":
+        sources = ROOT.glob("benchmarks/*.py")
+        known |= {name for path in sources for name in re.findall(r'"(--[a-z-]+)"', path.read_text())}
+    for span in page.code:
+        if span.text.startswith("mailer "):
+            text = re.sub(r"[\[\]…]", "", span.text)
+            said = [complaint(words, whole=False) for words in mailers(text)]
+            wrong += [f"line {span.line}: {each}" for each in said if each]
+        elif (option := span.text.split()[0].split("=")[0] if span.text.strip() else "").startswith("--"):
+            wrong += [f"line {span.line}: {option}"] if option not in known else []
+    assert [each for each in wrong if not to_come(each)] == []
+
+
+def to_come(said: str) -> bool:
+    return any(
+        f"no command {words.split()[-1]!r}" in said and " ".join(["mailer", *words.split()[:-1]]) in said
+        for words in COMMANDS_TO_COME
+    )
+
+
+def test_every_setting_that_is_named_exists(page: Page) -> None:
+    known = {name.upper() for name in Settings.model_fields} | SETTINGS_TO_COME | read_from_the_environment()
+    texts = [span.text for span in page.code] + [block.text for block in page.blocks]
+    assert sorted({name for text in texts for name in SETTING.findall(text)} - known) == []
+
+
+def read_from_the_environment() -> set[str]:
+    """What is no setting, but read by the code, the tests or the compose file."""
+    sources = [*ROOT.glob("src/**/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob("benchmarks/**/*.py")]
+    found = {
+        name for path in sources for name in re.findall(r"[\"']((?:MAILER|DB)_[A-Z_]+)[\"']", path.read_text())
+    }
+    return found | set(re.findall(r"^ +([A-Z_]+):", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE))
+
+
+def test_every_link_leads_somewhere(page: Page) -> None:
+    lost = []
+    for link in page.links:
+        if re.match(r"[a-z]+:", link.text):
+            continue
+        address, _, anchor = link.text.partition("#")
+        target = (page.path.parent / address).resolve() if address else page.path
+        if str(target.relative_to(ROOT)) in PAGES_TO_COME:
+            continue
+        if not target.exists() or (anchor and anchor not in read(target).anchors):
+            lost.append(f"line {link.line}: {link.text}")
+    assert lost == []
+
+
+def test_every_file_that_is_named_exists(page: Page) -> None:
+    top = {path.name for path in ROOT.iterdir()}
+    lost = []
+    for span in page.code:
+        named = span.text.rstrip("/")
+        if not re.fullmatch(r"[\w.*-]+(/[\w.*-]+)+", named) or named.split("/")[0] not in top:
+            continue
+        if not any(ROOT.glob(named)) and named not in PAGES_TO_COME | MADE_BY_US:
+            lost.append(f"line {span.line}: {span.text}")
+    assert lost == []
+
+
+def test_every_metric_that_is_named_exists(connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO run (host, pid, started_at, heartbeat_at) VALUES ('a-host', 1, now(), now())"
+    )
+    known = set(re.findall(r"^# TYPE (\w+)", metrics.text(connection).decode(), re.MULTILINE))
+    for page in map(read, PAGES):
+        texts = [block.text for block in page.blocks if block.language == "yaml"]
+        texts += [span.text for span in page.code if span.text.startswith("mailer_")]
+        named = {name for text in texts for name in re.findall(r"\bmailer_[a-z]+(?:_[a-z]+)*", text)}
+        assert named - known - {"mailer_cli"} == set(), page.path
+
+
+def test_every_table_that_is_queried_exists(page: Page) -> None:
+    known = set(SQLModel.metadata.tables)
+    for block in page.blocks:
+        if block.language == "sql":
+            named = set(re.findall(r"\b(?:FROM|JOIN|UPDATE|INTO)\s+([a-z_]+)", block.text))
+            assert {name for name in named if not name.startswith("pg_")} <= known, block.line
+
+
+def test_what_has_come_is_not_waited_for() -> None:
+    assert [page for page in PAGES_TO_COME if (ROOT / page).exists()] == []
+    assert [words for words in COMMANDS_TO_COME if complaint(words.split(), whole=False) is None] == []
+    assert SETTINGS_TO_COME & {name.upper() for name in Settings.model_fields} == set()
+
+
+def test_every_page_in_docs_is_found_from_the_readme() -> None:
+    linked = {link.text.partition("#")[0] for link in read(ROOT / "README.md").links}
+    pages = {str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md")}
+    assert pages - linked == set()
+
+
+def test_both_readmes_tell_people_to_type_the_same() -> None:
+    english, russian = read(ROOT / "README.md"), read(ROOT / "README.ru.md")
+    assert typed(english) == typed(russian)
+    assert [link.text for link in english.links if link.text.endswith((".svg", ".dist", ".example"))] == [
+        link.text for link in russian.links if link.text.endswith((".svg", ".dist", ".example"))
+    ]
+
+
+def typed(page: Page) -> list[str]:
+    """The shell blocks in order, and the commands in sentences and tables."""
+    sentences = sorted(span.text for span in page.code if span.text.startswith("mailer "))
+    return [block.text for block in page.blocks if block.language in SHELL] + sentences
+
+
+def test_the_readmes_know_of_each_other() -> None:
+    assert "README.ru.md" in [link.text for link in read(ROOT / "README.md").links]
+    assert "README.md" in [link.text for link in read(ROOT / "README.ru.md").links]
+
+
+@pytest.mark.parametrize("name", RUN_BY_TESTS)
+def test_the_story_goes_as_it_is_written(name: str, tmp_path: Path, dsn: Dsn) -> None:
+    script = story([block for block in read(ROOT / name).blocks if block.language == "sh"], a_free_port())
+    (tmp_path / "clients.csv").write_text("phone;timezone;tag\n8 (921) 765-43-21;Europe/Samara;vip\n")
+    ended = subprocess.run(
+        ["/bin/bash", "-euo", "pipefail", "-c", script],
+        env=shell(tmp_path) | {"DATABASE_URL": dsn.address},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    with psycopg.connect(dsn.address) as connection:
+        sent = connection.execute("SELECT count(*) FROM message WHERE status = 'sent'").fetchone()
+    assert sent is not None
+    assert name != "docs/operating.md" or sent[0] > 0
+
+
+def test_a_story_with_a_wrong_option_fails(tmp_path: Path, dsn: Dsn) -> None:
+    planted = Block(1, "sh", "mailer db status\nmailer report --colour\nmailer db status\n", None)
+    ended = subprocess.run(
+        ["/bin/bash", "-euo", "pipefail", "-c", story([planted], a_free_port())],
+        env=shell(tmp_path) | {"DATABASE_URL": dsn.address},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stdout.count("schema needed") == 1
+
+
+def shell(home: Path) -> dict[str, str]:
+    """An operator's shell with nothing configured, and `mailer` on its path."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(CONFIGURED)}
+    return kept | {"HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+def a_free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def story(blocks: list[Block], port: int) -> str:
+    """One script of what the blocks say, in order; the sandbox of another terminal runs beside it."""
+    parts = ["sandbox=; trap 'kill $sandbox 2>/dev/null || :' EXIT"]
+    for block in blocks:
+        if block.unrun:
+            continue
+        text = block.text.replace("8025", str(port))
+        parts.append(f"echo 'block at line {block.line}' >&2")
+        parts.append(beside(text, port) if text.startswith("mailer sandbox") else text)
+    return "\n".join(parts)
+
+
+def beside(text: str, port: int) -> str:
+    """Start a sandbox in the background, in place of the one before, and wait until it listens."""
+    words = shlex.join([*shlex.split(text), "--port", str(port), "--quiet"])
+    return (
+        "[ -z \"$sandbox\" ] || { kill $sandbox; wait $sandbox || :; }\n"
+        f"{words} >/dev/null & sandbox=$!\n"
+        f"until (: </dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep 0.1; done"
+    )
+
+
+def blocks() -> Iterator[tuple[str, Block]]:
+    for name in RUN_BY_TESTS:
+        yield from ((name, block) for block in read(ROOT / name).blocks if block.language == "sh")
+
+
+def test_most_of_the_stories_is_played() -> None:
+    played = [block for _, block in blocks() if not block.unrun]
+    assert sum(len(list(mailers(block.text))) for block in played) >= 30
