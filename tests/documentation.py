@@ -1,4 +1,4 @@
-"""The pages of the documentation taken apart, and what the program would say to what they tell people to type."""
+"""The pages of the documentation, taken apart, and what the program says to what they have people type."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,9 +99,7 @@ def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
             continue
         comment = before.content if before is not None and before.type == "html_block" else ""
         unrun = re.search(r"<!-- not run: (.+?) -->", comment)
-        yield Block(
-            _line(token), token.info.split(" ")[0], token.content, unrun.group(1) if unrun else None
-        )
+        yield Block(_line(token), token.info.split(" ")[0], token.content, unrun.group(1) if unrun else None)
 
 
 def _spans(inline: Sequence[Token], kind: str, what: Any) -> Iterator[Span]:
@@ -112,7 +111,7 @@ def _spans(inline: Sequence[Token], kind: str, what: Any) -> Iterator[Span]:
 
 def _anchors(tokens: Sequence[Token]) -> Iterator[str]:
     """GitHub's names for headings."""
-    for before, token in zip(tokens, tokens[1:], strict=False):
+    for before, token in pairwise(tokens):
         if before.type == "heading_open":
             plain = re.sub(r"[^\w\- ]", "", token.content.lower())
             yield plain.replace(" ", "-")
@@ -212,9 +211,9 @@ def _real(word: str) -> str:
 def _root() -> Any:
     from typer.main import get_command
 
-    from mailer_cli.cli.app import app
+    from mailer_cli.cli.app import assemble
 
-    return get_command(app)
+    return get_command(assemble())
 
 
 def _options(command: Any) -> set[str]:
