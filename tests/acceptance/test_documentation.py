@@ -1,4 +1,4 @@
-"""All pages: the program takes what they tell people to type, what they point at is there, stories are played."""
+"""All pages: the program takes what they have people type, what they point at is there, stories are played."""
 
 from __future__ import annotations
 
