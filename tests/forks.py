@@ -33,11 +33,13 @@ def program(path: Path, address: Path) -> None:
 
 def serve(address: str) -> None:
     """Run what is asked for, each in a fork, until killed."""
-    import mailer_cli.cli.app
     import mailer_cli.clients
     import mailer_cli.dispatch.engine
     import mailer_cli.overview
     import mailer_cli.service  # noqa: F401 - all imported before the fork
+    from mailer_cli.cli.app import assemble
+
+    assemble()
 
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
