@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -19,7 +20,7 @@ import pytest
 import forks
 from conftest import CONFIGURED
 from documentation import ROOT, SHELL, Block, Page, all_options, complaint, mailers, read
-from mailer_cli import metrics, roles, tables
+from mailer_cli import localtime, metrics, roles, tables
 from mailer_cli.database import Connection, Dsn
 from mailer_cli.settings import Settings
 
@@ -140,6 +141,18 @@ def test_every_table_that_is_queried_exists(page: Page) -> None:
         if block.language == "sql":
             named = set(re.findall(r"\b(?:FROM|JOIN|UPDATE|INTO)\s+([a-z_]+)", block.text))
             assert {name for name in named if not name.startswith("pg_")} <= known, block.line
+
+
+def test_the_example_of_local_time_is_worked_out_rightly() -> None:
+    page = (ROOT / "docs" / "concepts.md").read_text()
+    rows = re.findall(r"^\| (\w+/\w+) \(UTC.*?\) \| (.+?)Z \| (.+?)Z \|$", page, re.MULTILINE)
+    assert len(rows) == 4
+    for zone, opens, closes in rows:
+        day = opens.split()[0]
+        start, end = datetime(2026, 12, 1, 10), datetime(2026, 12, 1, 20)
+        (found,) = localtime.window(start, end, localtime.find_zone(zone))
+        assert f"{found.opens_at:%Y-%m-%d %H:%M}" == opens
+        assert f"{found.closes_at:%Y-%m-%d %H:%M}" == (closes if " " in closes else f"{day} {closes}")
 
 
 def test_what_has_come_is_not_waited_for() -> None:
