@@ -38,7 +38,7 @@ PAGES_TO_COME = {
     "docs/licences.md",
     "docs/upgrading.md",
 }
-COMMANDS_TO_COME = {"recover"}
+COMMANDS_TO_COME: set[str] = set()
 
 OTHERS_OPTIONS = {"--passive"}  # of listmonk
 MADE_BY_US = {"benchmarks/.venv"}  # named, and not in the repository
