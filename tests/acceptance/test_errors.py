@@ -63,6 +63,8 @@ def test_a_database_without_a_schema_says_which_command_makes_one(
             connection.execute("UPDATE alembic_version SET version_num = '0000'")
             assert_told(run("report"), 1, "older")
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
+            assert run("report").code == 0  # it was only added to
+            connection.execute("UPDATE alembic_version SET works_with = '9998'")
             assert_told(run("report"), 1, "newer")
     finally:
         with psycopg.connect(postgres, autocommit=True) as server:

@@ -27,7 +27,7 @@ def upgrade() -> None:
     address = wiring.dsn(settings.load())
     with connect(address) as connection:
         schema.require_not_newer(connection)
-    before, after = schema.upgrade(address)
+    before, after = schema.upgrade(address, tell=output.say)
     if before == after:
         output.say(f"the schema is up to date ({after})")
     else:
@@ -90,10 +90,19 @@ def _without_password(address: str) -> str:
 
 
 def _schema(connection: Any) -> dict[str, Any]:
-    from mailer_cli.database import schema
+    from mailer_cli.database import schema, upgrading
 
-    found = schema.version(connection)
-    return {"schema": found, "schema_needed": schema.HEAD, "up_to_date": found == schema.HEAD}
+    found = schema.state(connection)
+    return {
+        "schema": found and found.version,
+        "schema_needed": schema.HEAD,
+        "up_to_date": found is not None and found.version == schema.HEAD,
+        "usable": found is not None and found.usable,
+        "pending": [
+            f"{each.revision} {each.about}{' (contracts: upgrade mailer everywhere first)' * each.contracts}"
+            for each in upgrading.pending(connection)
+        ],
+    }
 
 
 def _server_status(address: Any) -> dict[str, Any]:

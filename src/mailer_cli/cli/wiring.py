@@ -47,8 +47,7 @@ def ready(configured: settings.Settings | None = None) -> Iterator[tuple[Dsn, Co
     """The same, with the address, for commands that open more connections of their own."""
     address, opened = _opened(configured or settings.load())
     with database.explained(), opened as connection:
-        if address.embedded and schema.version(connection) != schema.HEAD:
-            schema.require_not_newer(connection)
+        if address.embedded and (schema.version(connection) or "") < schema.HEAD:
             schema.upgrade(address)
         schema.require(connection)
         yield address, connection
