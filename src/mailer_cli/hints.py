@@ -63,19 +63,27 @@ def hints(standing: Health, mailings: Iterable[InDoubt]) -> Iterator[str]:
 
 def gate(standing: Health) -> Iterator[str]:
     """Yield what stands between due messages and the service."""
+    return (says for _, says in obstacles(standing))
+
+
+def obstacles(standing: Health) -> Iterator[tuple[str, str]]:
+    """Yield the same, each with a word for what it is: held, token, blocked, service."""
     if standing.held_at is not None:
         who = f" by {standing.held_by}" if standing.held_by else ""
         reason = f": {standing.hold_reason}" if standing.hold_reason else ""
-        yield f"sending is held since {_at(standing.held_at)}{who}{reason}; `mailer release` starts it again"
+        says = f"sending is held since {_at(standing.held_at)}{who}{reason}; `mailer release` starts it again"
+        yield "held", says
     if standing.token_rejected_at is not None:
         when = _at(standing.token_rejected_at)
-        yield f"the message service rejected the token at {when}; the next run tries it with one message"
+        says = f"the message service rejected the token at {when}; the next run tries it with one message"
+        yield "token", says
     if standing.blocked_until is not None:
         reason = f": {standing.block_reason}" if standing.block_reason else ""
-        yield f"sending waits until {_until(standing.blocked_until, standing.now)}{reason}"
+        yield "blocked", f"sending waits until {_until(standing.blocked_until, standing.now)}{reason}"
     if standing.broken_at is not None:
         reason = f" ({standing.break_reason})" if standing.break_reason else ""
-        yield f"the message service fails since {_at(standing.broken_at)}{reason}; {_probe(standing)}"
+        says = f"the message service fails since {_at(standing.broken_at)}{reason}; {_probe(standing)}"
+        yield "service", says
 
 
 def _probe(standing: Health) -> str:

@@ -74,32 +74,12 @@ def _ended(ending: SystemExit) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    from mailer_cli.database.explain import explain
+    from mailer_cli.cli.meanings import meaning
 
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return _unwritable(error)
-
-    if meaning := explain(error):
-        return _told(str(meaning), meaning.exit_code)
-    if os.environ.get("MAILER_DEBUG"):
-        raise error
-    where = _origin(error)
-    return _told(
-        f"this is a bug in mailer: {type(error).__name__} at {where}\n"
-        "please report it; MAILER_DEBUG=1 shows where it comes from",
-        ExitCode.BUG,
-    )
-
-
-def _origin(error: Exception) -> str:
-    """Name the place a bug surfaced; its message is left out, for it may quote what is secret."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    if frame is None:
-        return "an unknown place"
-    name = frame.tb_frame.f_code.co_filename.rpartition("/")[2]
-    return f"{name}:{frame.tb_lineno}"
+    told = meaning(error)
+    return _told(str(told), told.exit_code)
 
 
 def _told(text: str, code: ExitCode) -> int:

@@ -49,7 +49,7 @@ def dispatch(
 ) -> None:
     """Send every message that is due, then stop. Cron runs this each minute; more at once do no harm.
 
-    Prints nothing off a terminal when all is well.
+    Off a terminal it prints nothing when all is well; a trouble when it begins, hourly, and when it is over.
     """
     if dry_run:
         _show(at, form)
@@ -75,16 +75,20 @@ def _show(at: str | None, form: Format) -> None:
 
 def _send(max_seconds: float, concurrency: int | None, rate: float | None, processes: str | None) -> None:
     from mailer_cli import settings
-    from mailer_cli.cli import wiring
+    from mailer_cli.cli import unattended, wiring
     from mailer_cli.dispatch import dispatch as tick
 
-    configured = settings.load()
-    options = engine_options(configured, max_seconds, concurrency, rate, processes)
-    with wiring.ready(configured) as (dsn, _):
-        pass
-    with output.progress("sending") as bar:
-        show = None if bar is None else (lambda summary: bar.update(bar.task_ids[0], completed=summary.sent))
-        summary = tick(dsn, lambda: message_service(configured, options), options, show)
+    with unattended.watched() as watch:
+        configured = watch.configured = settings.load()
+        options = engine_options(configured, max_seconds, concurrency, rate, processes)
+        with wiring.ready(configured) as (dsn, _):
+            watch.dsn = dsn
+        with output.progress("sending") as bar:
+            show = (
+                None if bar is None else (lambda summary: bar.update(bar.task_ids[0], completed=summary.sent))
+            )
+            summary = tick(dsn, lambda: message_service(configured, options), options, show)
+        watch.summary = summary
     if sys.stderr.isatty():
         output.say(describe(summary))
 

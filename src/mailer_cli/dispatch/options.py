@@ -79,6 +79,8 @@ class Summary:
     expired: int = 0
     cancelled: int = 0
     held: bool = False
+    run_id: int = 0
+    ending: str = ""  # in a word or two, as the `run` table has it
     latencies: Latencies = field(default_factory=Latencies)
 
     def count(self, status: str, number: int = 1) -> None:

@@ -71,10 +71,11 @@ def dispatch(dsn: Dsn, connect: Connect, options: Options, progress: Progress | 
     deadline = clock() + options.max_seconds
     with closing(Link(dsn)) as link:
         run_id = link.run(_begin, give_up=clock())  # no database at the start: cron comes round again
+        summary.run_id = run_id
         run = Run(run_id, dsn, link, connect, options, summary, deadline, progress)
         ending = "failed"
         try:
-            ending = _tick(run)
+            summary.ending = ending = _tick(run)
         except MailerError as error:
             ending = type(error).__name__.removesuffix("Error").lower()
             raise

@@ -4,11 +4,12 @@ The only reader of the environment. What is secret is asked for at the one place
 """
 
 from mailer_cli.settings.addresses import server_address, service_url
-from mailer_cli.settings.model import Settings, files, load, user_file
+from mailer_cli.settings.model import REMIND, Settings, files, load, troubles_file, user_file
 from mailer_cli.settings.places import cron_file, holds_secrets, origins, unknown, unseen_by_cron
 from mailer_cli.settings.secrets import password, token
 
 __all__ = [
+    "REMIND",
     "Settings",
     "cron_file",
     "files",
@@ -19,6 +20,7 @@ __all__ = [
     "server_address",
     "service_url",
     "token",
+    "troubles_file",
     "unknown",
     "unseen_by_cron",
     "user_file",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mailer_cli.errors import ConfigurationError
 
+REMIND = 3600.0
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -71,6 +74,10 @@ class Settings(BaseSettings):
     mailer_max_attempts: int = Field(5, ge=1, le=100, description="requests per message before it has failed")
     mailer_retry_base: Seconds = Field(30.0, description="seconds before the first retry; doubled each time")
     mailer_retry_cap: Seconds = Field(3600.0, description="seconds between retries at the most")
+    mailer_remind: Annotated[float, Field(ge=0, le=604_800)] = Field(
+        REMIND, description="seconds before dispatch off a terminal repeats a trouble; 0: every time"
+    )
+    mailer_log: str | None = Field(None, description="a line per dispatch: syslog, or the path of a file")
 
 
 def load() -> Settings:
@@ -88,6 +95,20 @@ def user_file() -> Path:
     """Where an operator's own settings are kept: `~/.config/mailer/env`."""
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - no error without a home
     return Path(base) / "mailer" / "env"
+
+
+def troubles_file() -> Path:
+    """Where `mailer dispatch` remembers what it told: one file per host and directory it is started in."""
+    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111 - no error without a home
+    place = f"{socket.gethostname()}:{_working_directory()}"
+    return Path(base) / "mailer" / f"troubles-{hashlib.sha256(place.encode()).hexdigest()[:12]}.json"
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - nothing but a name
+    except OSError:  # it was removed
+        return ""
 
 
 def files() -> list[Path]:
