@@ -76,10 +76,10 @@ class Memory:
         with self._locked():
             before = self.known()
             after = dict(before)
-            for trouble in seen:
-                told += self._meet(after, trouble, now)
             if everything:
                 told += self._calm(after, {trouble.key for trouble in seen}, now)
+            for trouble in seen:
+                told += self._meet(after, trouble, now)
             failure = "" if after == before else self._write(after)
         return told, failure
 

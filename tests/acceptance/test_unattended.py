@@ -71,7 +71,8 @@ def test_a_database_that_is_away_is_told_once_and_its_return_once(
     over = mailer("dispatch")
     assert over.code == 0
     assert over.err.startswith("mailer: over: the database cannot be reached: ")
-    assert f"\non {HOST}, from " in over.err
+    assert f"\non {HOST}, since " in over.err
+    assert "; last seen at " in over.err
     assert silent(mailer("dispatch"))
 
 

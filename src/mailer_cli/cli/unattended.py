@@ -113,7 +113,10 @@ def _obstacles(connection: Connection, *, pressing: bool) -> Iterator[Trouble]:
     brief = health.blocked_until is not None and health.blocked_until - health.now < LONG
     for key, says in hints.obstacles(health):
         if key in _ADVICE and not (key == "blocked" and brief):
-            yield Trouble(key, f"{says}\n{_ADVICE[key]}", pressing)
+            what, _, then = says.rpartition("; ")
+            yield Trouble(
+                key, f"{what}\n{then}; {_ADVICE[key]}" if what else f"{says}\n{_ADVICE[key]}", pressing
+            )
 
 
 def _fruitless(summary: Summary) -> bool:
@@ -151,7 +154,7 @@ def _words(news: News, remind: timedelta) -> str:
     where = f"on {socket.gethostname()}"
     if news.kind == "is over":
         first = news.says.splitlines()[0]
-        return f"mailer: over: {first}\n{where}, from {_at(news.since)} to {_at(news.seen)}"
+        return f"mailer: over: {first}\n{where}, since {_at(news.since)}; last seen at {_at(news.seen)}"
     again = f", and every {age(remind)} meanwhile" if remind else ""
     still = f"still, after {age(news.seen - news.since)}: " if news.kind == "goes on" else ""
     return (
@@ -180,7 +183,7 @@ def _log(watch: Watch, text: str, *, trouble: bool = False) -> list[Trouble]:
     from mailer_cli import phones, runlog
 
     try:
-        runlog.write(target, output.printable(phones.mask_all(text), keep="\n"), trouble=trouble)
+        runlog.write(target, output.printable(phones.mask_all("; ".join(text.splitlines()))), trouble=trouble)
     except OSError as error:
         return [Trouble("log", f"the log {target} cannot be written: {error.strerror}; see MAILER_LOG")]
     return []
