@@ -121,6 +121,17 @@ def test_a_service_that_fails_is_told_although_the_run_ends_well(
     assert over.err.startswith("mailer: over: the message service fails since ")
 
 
+def test_a_service_that_fails_is_told_although_nothing_is_left_to_be_tried_for_now(
+    mailer: Mailer, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_due_mailing(connection, 30)  # all of them tried, and none due again before a minute
+    monkeypatch.setenv("MAILER_RETRY_BASE", "3600")
+    with SandboxThread(faults=Faults(status=500)) as broken:
+        monkeypatch.setenv("MESSAGE_SERVICE_URL", broken.url)
+        assert_mail(mailer("dispatch").err, begins="the message service ")
+    assert connection.execute("SELECT count(*) FROM message WHERE status = 'retrying'").fetchall() == [(30,)]
+
+
 @pytest.mark.usefixtures("later")
 def test_a_service_that_takes_nothing_of_a_small_mailing_is_told_and_is_over_when_it_takes_something(
     mailer: Mailer, connection: Connection, monkeypatch: pytest.MonkeyPatch

@@ -57,7 +57,9 @@ def watched() -> Iterator[Watch]:
     watch = Watch()
     try:
         yield watch
-        found = _log(watch, _described(watch)) + _standing(watch)
+        found = _log(watch, _described(watch))
+        if not sys.stderr.isatty():
+            found += _standing(watch)
     except (typer.Exit, typer.BadParameter):
         raise
     except Exception as error:
@@ -91,8 +93,8 @@ def _standing(watch: Watch) -> list[Trouble]:
     """What stands in the way after a run that came to its end; asked only where something does, or did."""
     if watch.summary is None or watch.dsn is None:
         return []
-    told, pressing = watch.memory.known(), watch.summary.ending not in WELL
-    if not (told or pressing or _fruitless(watch.summary)):
+    told, pressing = watch.memory.known(), watch.summary.ending not in WELL or _fruitless(watch.summary)
+    if not (told or pressing):
         return []
     from mailer_cli import database
 
