@@ -1,4 +1,4 @@
-"""`mailer cron`: the line that lets cron run `mailer dispatch` every minute."""
+"""`mailer cron`: the line that lets cron run `mailer dispatch` every minute, and what does without cron."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Annotated
 import typer
 
 from mailer_cli.cli import output
-from mailer_cli.errors import MailerError
+from mailer_cli.errors import InvalidStateError, MailerError
 
-app = typer.Typer(help="Cron: the line that runs `mailer dispatch` every minute.", no_args_is_help=True)
+app = typer.Typer(help="Cron: what runs `mailer dispatch` every minute.", no_args_is_help=True)
+
+_MINUTE = 60.0
 
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Write the crontab to stdout as it would be, and stop.")
@@ -63,6 +65,54 @@ def remove(dry_run: DryRunOption = False) -> None:
         return
     _write(after)
     output.say("cron no longer runs mailer dispatch; `mailer cron install` lets it again")
+
+
+@app.command()
+def run(
+    every: Annotated[
+        float, typer.Option(min=1, max=3600, help="Seconds from one to the next, to try it out.")
+    ] = 60.0,
+) -> None:
+    """Run `mailer dispatch` every minute in the foreground, where there is no cron: in a container.
+
+    At once, and on each full minute; as under cron the next does not wait for the last. What they say, and
+    how one ended that failed, goes to stdout. SIGTERM and Ctrl-C are handed on to those under way and waited
+    for; that ends it with 0. A second one does not wait for answers.
+    """
+    from mailer_cli.cli.ticks import Ticks
+
+    ticks = Ticks([sys.executable, "-m", "mailer_cli", "dispatch"], every, _log)
+    often = "on each full minute" if every == _MINUTE else f"every {every:g} seconds"
+    _log(f"mailer dispatch runs now and {often}; SIGTERM or Ctrl-C ends it")
+    ticks.run()
+    _log(f"stopped; {ticks.started} were started")
+
+
+@app.command()
+def check() -> None:
+    """Tell whether dispatches of this host come round: 0 if one began within two minutes, 1 if none did.
+
+    Meant for a container's health check, beside `mailer cron run`; `mailer doctor` looks at everything.
+    """
+    import socket
+
+    from mailer_cli import database, durations, hints
+    from mailer_cli.cli import wiring
+
+    host = socket.gethostname()
+    with wiring.connected() as connection:
+        ago: float | None = database.fetch_value(connection, "cron_last_run", host=host)
+    if ago is None or ago > hints.SILENCE.total_seconds():
+        last = "has begun yet" if ago is None else f"has begun for {durations.shown(ago)}"
+        raise InvalidStateError(
+            f"no dispatch of {host} {last}; is cron, or `mailer cron run`, running there?"
+        )
+    output.line(f"the last dispatch of {output.printable(host)} began {durations.shown(ago)} ago")
+
+
+def _log(text: str) -> None:
+    output.line(text)
+    sys.stdout.flush()
 
 
 def program() -> Path:
