@@ -72,7 +72,6 @@ class Project:
         said = self.services[service]
         env = {**self.image.env, **said["environment"], "HOME": "/home/mailer"}
         secrets = [each["source"] for each in said.get("secrets", [])]
-        env |= _password_for_an_older_mailer(self, env)
         binds = [f"{self.secrets[each]['file']}:/run/secrets/{each}" for each in secrets]
         outside = {
             "PATH": os.environ["PATH"],
@@ -90,15 +89,6 @@ class Project:
         limits += ["sh", "-c", f'cd {self.image.workdir} && exec "$@"', "sh"]
         own = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "sh", "-c", CONTAINER, "sh"]
         return [*own, *limits, *words], outside
-
-
-def _password_for_an_older_mailer(project: Project, env: dict[str, str]) -> dict[str, str]:
-    """POSTGRES_PASSWORD_FILE is a setting; where it is not yet one, what is in it goes the other way."""
-    settings = next(project.image.root.glob("opt/mailer/lib/python*/site-packages/mailer_cli/settings.py"))
-    if "POSTGRES_PASSWORD_FILE" not in env or "postgres_password_file" in settings.read_text():
-        return {}
-    say("   (this mailer does not know POSTGRES_PASSWORD_FILE yet: it gets POSTGRES_PASSWORD)")
-    return {"POSTGRES_PASSWORD": Path(project.secrets["postgres_password"]["file"]).read_text().strip()}
 
 
 class Container:

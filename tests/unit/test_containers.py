@@ -25,10 +25,19 @@ OURS = {name: service for name, service in SERVICES.items() if service["image"] 
 PINNED = re.compile(r"[a-z]+:\d+\.\d+(?:\.\d+)?-[a-z-]+(?:@sha256:[0-9a-f]{64})?")
 # The image of PostgreSQL has names of its own for what it makes at its first start.
 POSTGRES_ONLY = {"POSTGRES_DB"}
-# To come with the settings; the compose file is written as if it were there.
-TO_COME = {"POSTGRES_PASSWORD_FILE"}
-# Read on the host, or another way to say what the compose file says.
-NOT_PASSED_ON = {"DATABASE_URL", "DB_PORT", "POSTGRES_PASSWORD", "MESSAGE_SERVICE_CA_FILE", "MAILER_HOME"}
+# Another way to say what the compose file says, or a file or program that no container has.
+NOT_PASSED_ON = {
+    *(
+        "DATABASE_URL",
+        "DB_PORT",
+        "POSTGRES_PASSWORD",
+        "DB_SSLMODE",
+        "DB_SSLROOTCERT",
+        "DB_SSLCERT",
+        "DB_SSLKEY",
+    ),
+    *("JWT_TOKEN_COMMAND", "MESSAGE_SERVICE_CA_FILE", "MAILER_HOME"),
+}
 
 
 def default(text: str) -> str:
@@ -81,7 +90,7 @@ def test_every_command_exists(name: str) -> None:
 
 
 def test_every_variable_is_a_setting_and_every_setting_is_passed_on() -> None:
-    settings = {name.upper() for name in Settings.model_fields} | TO_COME
+    settings = {name.upper() for name in Settings.model_fields}
     for service in OURS.values():
         assert set(service["environment"]) <= settings
     assert settings - set(SERVICES["mailer"]["environment"]) == NOT_PASSED_ON
