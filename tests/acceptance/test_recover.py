@@ -131,3 +131,17 @@ def test_while_this_database_sends_nobody_is_marked(mailer: Mailer, connection: 
 def test_off_a_terminal_it_wants_a_yes(mailer: Mailer, connection: Connection) -> None:
     assert mailer("recover", "--since", "2h").code == 1
     assert statuses(connection) == {"sending": 2, "sent": 1, "retrying": 2}
+
+
+@pytest.mark.usefixtures("promoted")
+@pytest.mark.parametrize(("minutes", "code"), [(1, 0), (15, 1)])
+def test_one_that_was_synchronous_is_believed_if_it_heard_of_a_dispatcher_lately(
+    mailer: Mailer, connection: Connection, monkeypatch: pytest.MonkeyPatch, minutes: int, code: int
+) -> None:
+    factories.a_finished_run(connection, ago=timedelta(minutes=minutes))
+    connection.execute("UPDATE service SET synchronous = true")
+    monkeypatch.setenv("JWT_TOKEN", "t")
+    with SandboxThread(token="t") as sandbox:
+        monkeypatch.setenv("MESSAGE_SERVICE_URL", sandbox.url)
+        assert mailer("dispatch").code == code
+        assert (sandbox.accepted > 0) == (code == 0)

@@ -28,6 +28,7 @@ class Gate:
     timeline: str | None  # on which it sent last
     timeline_now: str | None  # None: a standby
     synchronous: bool  # commits reached a standby before they were confirmed, by the last tick
+    heard_lately: bool  # of a dispatcher
     synchronous_now: bool
 
     @property
@@ -55,7 +56,7 @@ def refusal(gate: Gate) -> str | None:
             "this database is a copy of the one that sent before: sending from it could reach people twice\n"
             "if the other one will never send again, and this copy is up to date: `mailer release --new-home`"
         )
-    if gate.promoted and not gate.synchronous:
+    if gate.promoted and not (gate.synchronous and gate.heard_lately):
         return (
             "this database was restored or promoted, and may not know who was sent to last\n"
             "`mailer recover --since TIME` marks who is in doubt; if nobody is: `mailer release --new-home`"

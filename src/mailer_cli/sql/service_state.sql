@@ -16,6 +16,10 @@ SELECT held_at IS NOT NULL AS held,
        timeline,
        CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline_now,
        coalesce(synchronous, false) AS synchronous,
+       -- One that has heard of no dispatcher for long was left behind, or is a backup: it does not know everything.
+       CASE WHEN synchronous AND NOT pg_is_in_recovery() THEN coalesce(
+           (SELECT heartbeat_at > now() - interval '10 minutes' FROM run ORDER BY id DESC LIMIT 1), false
+       ) ELSE false END AS heard_lately,
        current_setting('synchronous_standby_names') <> ''
            AND current_setting('synchronous_commit') NOT IN ('off', 'local') AS synchronous_now
 FROM service
