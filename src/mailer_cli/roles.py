@@ -121,6 +121,7 @@ def _owned(names: dict[Role, str], where: _Place) -> Iterator[str]:
 
 def _granted(names: dict[Role, str], where: _Place) -> Iterator[str]:
     lower = ", ".join(names[role] for role in (Role.READER, Role.DISPATCHER, Role.OPERATOR))
+    yield f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA {where.schema} TO {names[Role.READER]}"  # for dumps
     for table, grants in TABLES.items():
         place = f"{where.schema}.{table}"
         yield f"REVOKE ALL ON {place} FROM PUBLIC, {lower}"

@@ -32,15 +32,11 @@ PAGES = sorted(
 # What other changes on their way bring: empty once they are here.
 PAGES_TO_COME = {
     "CONTRIBUTING.md",
-    "docs/containers.md",
-    "docs/cron.md",
-    "docs/failover.md",
     "docs/licences.md",
-    "docs/upgrading.md",
 }
 COMMANDS_TO_COME: set[str] = set()
 
-OTHERS_OPTIONS = {"--passive"}  # of listmonk
+OTHERS_OPTIONS = {"--passive", "--profile", "--scale"}  # of listmonk, and of docker compose
 MADE_BY_US = {"benchmarks/.venv"}  # named, and not in the repository
 SETTING = re.compile(r"\b(?:MAILER|MESSAGE_SERVICE|JWT|DB|POSTGRES|DATABASE)_[A-Z][A-Z_]*[A-Z]\b")
 RUN_BY_TESTS = ("README.md", "docs/operating.md")

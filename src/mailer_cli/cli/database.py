@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from mailer_cli.cli import db_roles, output
+from mailer_cli.cli import db_dumps, db_roles, output
 from mailer_cli.cli.output import Format, OutputOption
 from mailer_cli.errors import MailerError
 
@@ -15,6 +15,8 @@ app = typer.Typer(
     help="The database: where it is, its schema and roles, starting and stopping.", no_args_is_help=True
 )
 app.command("roles")(db_roles.roles)
+app.command("dump")(db_dumps.dump)
+app.command("restore")(db_dumps.restore)
 
 
 @app.command()

@@ -1,0 +1,95 @@
+"""Backups by PostgreSQL's own programs: of the embedded server's release, or newer than a server's."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from mailer_cli.database import schema
+from mailer_cli.database.connections import Dsn, connect
+from mailer_cli.errors import ConfigurationError, InvalidStateError, MailerError
+
+_SYSTEM = Path("/usr/lib/postgresql")
+
+
+def dump(dsn: Dsn, file: Path) -> None:
+    """Write the whole database to a new file in pg_dump's own format; it is there only if all is well."""
+    if file.exists():
+        raise ConfigurationError(f"{file} is there already; name another, or remove it")
+    parts = file.with_name(f".{file.name}.part")
+    try:
+        parts.touch(mode=0o600)
+        _run(dsn, "pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={parts}")
+        parts.rename(file)
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror}") from None
+    finally:
+        parts.unlink(missing_ok=True)
+
+
+def restore(dsn: Dsn, file: Path) -> None:
+    """Read a dump into a database that has nothing of mailer in it; all or nothing."""
+    if not os.access(file, os.R_OK):
+        raise ConfigurationError(f"{file} cannot be read")
+    with connect(dsn) as connection:
+        if schema.version(connection) is not None:
+            raise InvalidStateError(
+                "this database has mailer's tables already, and nothing is restored over them\n"
+                "make a new one (createdb), name it in DATABASE_URL, and restore into that"
+            )
+    _run(
+        dsn,
+        "pg_restore",
+        "--exit-on-error",
+        "--single-transaction",
+        "--no-owner",
+        "--no-privileges",
+        str(file),
+    )
+
+
+def _run(dsn: Dsn, program: str, *words: str) -> None:
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    parts = conninfo_to_dict(dsn.address)
+    # Not among the words: everybody sees those.
+    secret = {"PGPASSWORD": str(parts.pop("password"))} if parts.get("password") else {}
+    with connect(dsn) as connection:
+        major = connection.info.server_version // 10_000
+    command = [str(_program(program, major)), f"--dbname={make_conninfo('', **parts)}", *words]
+    done = subprocess.run(  # noqa: S603 - PostgreSQL's program, found by us
+        command, env={**os.environ, **secret}, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it did not say why"]
+        raise MailerError(f"{program} failed: {said[0][:300]}")
+
+
+def _program(name: str, major: int) -> Path:
+    """Return a program that understands the server: of its release, or a newer one."""
+    for folder in _folders():
+        found = folder / name
+        if os.access(found, os.X_OK) and _major(found) >= major:
+            return found
+    raise ConfigurationError(
+        f"there is no {name} of PostgreSQL {major} or newer here; apt install postgresql-client-{major}"
+    )
+
+
+def _folders() -> Iterator[Path]:
+    from mailer_cli.database.embedded import programs
+
+    with suppress(MailerError):
+        yield programs.find()
+    yield from map(Path, os.environ.get("PATH", "").split(os.pathsep))
+    yield from sorted(_SYSTEM.glob("*/bin"), reverse=True)
+
+
+def _major(program: Path) -> int:
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - as above
+    found = re.search(r"\) (\d+)", done.stdout)
+    return int(found[1]) if found else 0
