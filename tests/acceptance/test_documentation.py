@@ -30,10 +30,7 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
 )
 # What other changes on their way bring: empty once they are here.
-PAGES_TO_COME = {
-    "CONTRIBUTING.md",
-    "docs/licences.md",
-}
+PAGES_TO_COME = {}
 COMMANDS_TO_COME: set[str] = set()
 
 OTHERS_OPTIONS = {"--passive", "--profile", "--scale"}  # of listmonk, and of docker compose
