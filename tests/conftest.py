@@ -31,6 +31,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 CONFIGURED = ("DATABASE_URL", "DB_", "POSTGRES_", "MESSAGE_SERVICE_", "JWT_", "MAILER_", "PG", "XDG_")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fault-injection runs take minutes: an hour tells that one hangs."""
+    for item in items:
+        if item.get_closest_marker("chaos"):
+            item.add_marker(pytest.mark.timeout(3600))
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The libpq address of a PostgreSQL server on which databases may be made."""

@@ -65,6 +65,9 @@ class SchemaError(MailerError):
     """The database has another schema than this release needs."""
 
 
+TOKEN_ADVICE = "set a valid JWT_TOKEN, JWT_TOKEN_FILE or JWT_TOKEN_COMMAND"  # noqa: S105 - advice
+
+
 class TokenRejectedError(MailerError):
     """The message service answered 401 or 403."""
 

@@ -29,10 +29,6 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "src/mailer_cli/topics/*.md")
     for path in ROOT.glob(pattern)
 )
-# What other changes on their way bring: empty once they are here.
-PAGES_TO_COME = {}
-COMMANDS_TO_COME: set[str] = set()
-
 OTHERS_OPTIONS = {"--passive", "--profile", "--scale"}  # of listmonk, and of docker compose
 MADE_BY_US = {"benchmarks/.venv"}  # named, and not in the repository
 SETTING = re.compile(r"\b(?:MAILER|MESSAGE_SERVICE|JWT|DB|POSTGRES|DATABASE)_[A-Z][A-Z_]*[A-Z]\b")
@@ -46,7 +42,7 @@ def page(request: pytest.FixtureRequest) -> Page:
 
 def test_every_command_is_one_that_the_program_takes(page: Page) -> None:
     said = [f"line {line}: {complaint(words)}" for line, words in page.commands() if complaint(words)]
-    assert [each for each in said if not to_come(each)] == []
+    assert said == []
 
 
 def test_every_command_and_option_in_a_sentence_exists(page: Page) -> None:
@@ -62,14 +58,7 @@ def test_every_command_and_option_in_a_sentence_exists(page: Page) -> None:
             wrong += [f"line {span.line}: {each}" for each in said if each]
         elif (option := span.text.split()[0].split("=")[0] if span.text.strip() else "").startswith("--"):
             wrong += [f"line {span.line}: {option}"] if option not in known else []
-    assert [each for each in wrong if not to_come(each)] == []
-
-
-def to_come(said: str) -> bool:
-    return any(
-        f"no command {words.split()[-1]!r}" in said and " ".join(["mailer", *words.split()[:-1]]) in said
-        for words in COMMANDS_TO_COME
-    )
+    assert wrong == []
 
 
 def test_every_setting_that_is_named_exists(page: Page) -> None:
@@ -96,8 +85,6 @@ def test_every_link_leads_somewhere(page: Page) -> None:
             continue
         address, _, anchor = link.text.partition("#")
         target = (page.path.parent / address).resolve() if address else page.path
-        if str(target.relative_to(ROOT)) in PAGES_TO_COME:
-            continue
         if not target.exists() or (anchor and anchor not in read(target).anchors):
             lost.append(f"line {link.line}: {link.text}")
     assert lost == []
@@ -110,7 +97,7 @@ def test_every_file_that_is_named_exists(page: Page) -> None:
         named = span.text.rstrip("/")
         if not re.fullmatch(r"[\w.*-]+(/[\w.*-]+)+", named) or named.split("/")[0] not in top:
             continue
-        if not any(ROOT.glob(named)) and named not in PAGES_TO_COME | MADE_BY_US:
+        if not any(ROOT.glob(named)) and named not in MADE_BY_US:
             lost.append(f"line {span.line}: {span.text}")
     assert lost == []
 
@@ -146,11 +133,6 @@ def test_the_example_of_local_time_is_worked_out_rightly() -> None:
         (found,) = localtime.window(start, end, localtime.find_zone(zone))
         assert f"{found.opens_at:%Y-%m-%d %H:%M}" == opens
         assert f"{found.closes_at:%Y-%m-%d %H:%M}" == (closes if " " in closes else f"{day} {closes}")
-
-
-def test_what_has_come_is_not_waited_for() -> None:
-    assert [page for page in PAGES_TO_COME if (ROOT / page).exists()] == []
-    assert [words for words in COMMANDS_TO_COME if complaint(words.split(), whole=False) is None] == []
 
 
 def test_every_page_in_docs_is_found_from_the_readme() -> None:

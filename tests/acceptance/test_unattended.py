@@ -86,7 +86,7 @@ def test_a_rejected_token_is_told_once_and_its_replacement_once(
         ended = mailer("dispatch")
         assert ended.code == 4
         assert_mail(ended.err, begins="the message service rejected the token: HTTP 401")
-        assert "set a valid JWT_TOKEN or JWT_TOKEN_FILE" in ended.err
+        assert "set a valid JWT_TOKEN, JWT_TOKEN_FILE or JWT_TOKEN_COMMAND" in ended.err
         connection.execute("UPDATE retry SET retry_at = now()")
         assert silent(mailer("dispatch"), 4)
     connection.execute("UPDATE retry SET retry_at = now()")

@@ -37,6 +37,7 @@ NOT_PASSED_ON = {
         "DB_SSLKEY",
     ),
     *("JWT_TOKEN_COMMAND", "MESSAGE_SERVICE_CA_FILE", "MAILER_HOME"),
+    "MAILER_LOG",  # a container logs to its output, and writes nowhere
 }
 
 

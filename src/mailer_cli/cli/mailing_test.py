@@ -9,7 +9,7 @@ import typer
 
 from mailer_cli.cli import dispatch, output
 from mailer_cli.cli.mailing_options import MailingArgument
-from mailer_cli.errors import MailerError, TokenRejectedError, UnavailableError
+from mailer_cli.errors import TOKEN_ADVICE, MailerError, TokenRejectedError, UnavailableError
 
 if TYPE_CHECKING:
     from mailer_cli.trials import Trial
@@ -47,9 +47,7 @@ def _tell(trial: Trial) -> None:
         case Accepted():
             output.say(f"the service accepted {message}: a test, counted nowhere")
         case TokenRejected(error=error):
-            raise TokenRejectedError(
-                f"the message service rejected the token: {error}; set a valid JWT_TOKEN"
-            )
+            raise TokenRejectedError(f"the message service rejected the token: {error}; {TOKEN_ADVICE}")
         case Later(error=error):
             raise UnavailableError(f"{message} was not taken: {error}; try again later")
         case InDoubt(error=error):

@@ -14,7 +14,7 @@ import typer
 
 from mailer_cli import settings
 from mailer_cli.cli import output
-from mailer_cli.errors import ExitCode, MailerError, StoppedError
+from mailer_cli.errors import TOKEN_ADVICE, ExitCode, MailerError, StoppedError
 from mailer_cli.troubles import Memory, News, Trouble
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ FEW = 3  # answers; fewer tell of messages, not of the service
 LONG = timedelta(minutes=10)  # a wait that the service asks for, or a day's quota, is no trouble before
 _WAITS = "nothing is lost: every run tries again; but messages whose time ends meanwhile expire"
 _ADVICE = {
-    "token": "set a valid JWT_TOKEN or JWT_TOKEN_FILE",
+    "token": TOKEN_ADVICE,
     "blocked": "nothing is sent meanwhile; messages whose time ends first expire",
     "service": f"{_WAITS}; ask those who run the service",
 }

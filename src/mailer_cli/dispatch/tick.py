@@ -17,7 +17,7 @@ from mailer_cli.dispatch import claims, gate, housekeeping, recover
 from mailer_cli.dispatch.claims import Due
 from mailer_cli.dispatch.link import LOST, STUCK, Link
 from mailer_cli.dispatch.options import Ending, Options, Progress, Summary, clock
-from mailer_cli.errors import MailerError, StoppedError, TokenRejectedError
+from mailer_cli.errors import TOKEN_ADVICE, MailerError, StoppedError, TokenRejectedError
 
 if TYPE_CHECKING:
     from mailer_cli.service import MessageService
@@ -177,7 +177,7 @@ def _send_all(run: Run, options: Options) -> Ending:
     if ending.token_error is not None:
         raise TokenRejectedError(
             f"the message service rejected the token: {ending.token_error}\n"
-            "nobody else was tried; set a valid JWT_TOKEN, JWT_TOKEN_FILE or JWT_TOKEN_COMMAND"
+            f"nobody else was tried; {TOKEN_ADVICE}"
         )
     if ending.stopped_by is not None:
         raise StoppedError(ending.stopped_by)

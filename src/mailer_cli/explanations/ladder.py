@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from mailer_cli import hints, phones
+from mailer_cli.errors import TOKEN_ADVICE
 from mailer_cli.explanations.facts import Facts
 from mailer_cli.explanations.finding import Finding, Verdict
 from mailer_cli.explanations.wording import because, by, clock, error, moment, second, tries
@@ -171,7 +172,7 @@ def _token_rejected(facts: Facts) -> Finding | None:
     if facts.token_rejected_at is None:
         return None
     when = f"the message service rejected the token at {moment(facts, facts.token_rejected_at)}"
-    return Finding(Verdict.TOKEN_REJECTED, f"{when}; set a valid JWT_TOKEN, the next dispatch tries it")
+    return Finding(Verdict.TOKEN_REJECTED, f"{when}; {TOKEN_ADVICE}: the next dispatch tries it")
 
 
 def _breaker_open(facts: Facts) -> Finding | None:
