@@ -139,8 +139,10 @@ def test_without_a_message_service_it_says_what_is_missing_and_goes_on(
     factories.an_open_window(connection, mailing)
     started_an_hour_ago(connection)
     with cron(tmp_path, "--every", "1", DATABASE_URL=dsn.address) as running:
-        heard_twice(running, "mailer: no message service; set MESSAGE_SERVICE_URL, or try `mailer sandbox`")
+        seen = heard_twice(running, "a dispatch ended with 1 (refused); the next starts on time")
         stopped(running)
+    what = "mailer: no message service; set MESSAGE_SERVICE_URL, or try `mailer sandbox`"
+    assert [line.startswith(what) for line in seen].count(True) == 1  # a trouble is told when it begins
     assert runs(connection)[:2] == ["configuration", "configuration"]
     assert connection.execute("SELECT attempts FROM message").fetchall() in ([], [(0,)])
 

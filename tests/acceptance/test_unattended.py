@@ -124,12 +124,14 @@ def test_a_service_that_fails_is_told_although_the_run_ends_well(
 def test_a_service_that_fails_is_told_although_nothing_is_left_to_be_tried_for_now(
     mailer: Mailer, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    a_due_mailing(connection, 30)  # all of them tried, and none due again before a minute
+    a_due_mailing(connection, gate.BREAK_MINIMUM)  # all of them tried, and none due again before a minute
     monkeypatch.setenv("MAILER_RETRY_BASE", "3600")
     with SandboxThread(faults=Faults(status=500)) as broken:
         monkeypatch.setenv("MESSAGE_SERVICE_URL", broken.url)
         assert_mail(mailer("dispatch").err, begins="the message service ")
-    assert connection.execute("SELECT count(*) FROM message WHERE status = 'retrying'").fetchall() == [(30,)]
+    assert connection.execute("SELECT count(*) FROM message WHERE status = 'retrying'").fetchall() == [
+        (gate.BREAK_MINIMUM,)
+    ]
 
 
 @pytest.mark.usefixtures("later")
