@@ -25,6 +25,15 @@ class InDoubt(Protocol):
     def unknown(self) -> int: ...  # noqa: D102 - says what it is by its name
 
 
+class Home(Protocol):
+    """Whether this database is the one that sent last, as it was then."""
+
+    @property
+    def copied(self) -> bool: ...  # noqa: D102 - says what it is by its name
+    @property
+    def promoted(self) -> bool: ...  # noqa: D102 - says what it is by its name
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """How sending stands as a whole."""
@@ -33,6 +42,8 @@ class Health:
     mailings: int
     last_run_at: datetime | None
     neglected: bool  # work has been due for two minutes
+    copied: bool  # another database sent last
+    promoted: bool  # this one did, in another life: it was a standby then, or a backup
     held_at: datetime | None
     held_by: str | None
     hold_reason: str | None
@@ -67,7 +78,9 @@ def gate(standing: Health) -> Iterator[str]:
 
 
 def obstacles(standing: Health) -> Iterator[tuple[str, str]]:
-    """Yield the same, each with a word for what it is: held, token, blocked, service."""
+    """Yield the same, each with a word for what it is: home, held, token, blocked, service."""
+    if says := home(standing):
+        yield "home", says
     if standing.held_at is not None:
         who = f" by {standing.held_by}" if standing.held_by else ""
         reason = f": {standing.hold_reason}" if standing.hold_reason else ""
@@ -84,6 +97,17 @@ def obstacles(standing: Health) -> Iterator[tuple[str, str]]:
         reason = f" ({standing.break_reason})" if standing.break_reason else ""
         says = f"the message service fails since {_at(standing.broken_at)}{reason}; {_probe(standing)}"
         yield "service", says
+
+
+def home(standing: Home) -> str | None:
+    """Say why this is not the database to send from, None if it is."""
+    if standing.copied:
+        says = "this database is a copy of the one that sent before, and sends nothing"
+        return f"{says}; see `mailer release --help` on --new-home"
+    if standing.promoted:
+        says = "this database was restored or promoted, and sends nothing until it is known who is in doubt"
+        return f"{says}; see `mailer recover --help`"
+    return None
 
 
 def _probe(standing: Health) -> str:

@@ -68,6 +68,7 @@ def test_a_promoted_database_sends_nothing_and_says_what_to_do(
     assert "`mailer recover --since TIME`" in told.err
     assert "restored or promoted" in mailer("doctor").out
     assert "restored or promoted" in mailer("why", "100", "--mailing", "1").out
+    assert "restored or promoted" in mailer("report").err
 
 
 @pytest.mark.usefixtures("promoted")
@@ -140,8 +141,11 @@ def test_one_that_was_synchronous_is_believed_if_it_heard_of_a_dispatcher_lately
 ) -> None:
     factories.a_finished_run(connection, ago=timedelta(minutes=minutes))
     connection.execute("UPDATE service SET synchronous = true")
+    refused = code != 0
+    for told in (mailer("why", "100", "--mailing", "1").out, mailer("report").err, mailer("doctor").out):
+        assert ("restored or promoted" in told) == refused
     monkeypatch.setenv("JWT_TOKEN", "t")
     with SandboxThread(token="t") as sandbox:
         monkeypatch.setenv("MESSAGE_SERVICE_URL", sandbox.url)
         assert mailer("dispatch").code == code
-        assert (sandbox.accepted > 0) == (code == 0)
+        assert (sandbox.accepted == 0) == refused

@@ -152,13 +152,8 @@ def _retrying(facts: Facts) -> Finding | None:
 
 
 def _database_copy(facts: Facts) -> Finding | None:
-    if facts.promoted:
-        what = "this database was restored or promoted, and sends nothing until it is known who is in doubt"
-        return Finding(Verdict.DATABASE_COPY, f"{what}; see `mailer recover --help`")
-    if not facts.copied:
-        return None
-    what = "this database is a copy of the one that sent before, and sends nothing"
-    return Finding(Verdict.DATABASE_COPY, f"{what}; see `mailer release --help` on --new-home")
+    says = hints.home(facts)
+    return None if says is None else Finding(Verdict.DATABASE_COPY, says)
 
 
 def _held(facts: Facts) -> Finding | None:

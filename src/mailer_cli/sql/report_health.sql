@@ -23,6 +23,16 @@ SELECT now() AS now,
              AND m.state = 'active'
              AND m.finished_at IS NULL
        ) AS neglected,
+       coalesce(s.home <> (SELECT system_identifier::text FROM pg_control_system())
+           || '/' || (SELECT oid::text FROM pg_database WHERE datname = current_database()), false) AS copied,
+       -- As the gate has it: a standby that had all is believed if it heard of a dispatcher lately.
+       coalesce(
+           s.timeline <> CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END
+           AND NOT (s.synchronous AND coalesce(
+               (SELECT heartbeat_at > now() - interval '10 minutes' FROM run ORDER BY id DESC LIMIT 1), false
+           )),
+           false
+       ) AS promoted,
        s.held_at, s.held_by, s.hold_reason, s.token_rejected_at,
        CASE WHEN s.blocked_until > now() THEN s.blocked_until END AS blocked_until, s.block_reason,
        s.broken_at, s.break_reason, s.probe_after,

@@ -17,7 +17,14 @@ SELECT now() AS now,
        CASE WHEN s.blocked_until > now() THEN s.blocked_until END AS blocked_until, s.block_reason,
        coalesce(s.home <> (SELECT system_identifier::text FROM pg_control_system())
            || '/' || (SELECT oid::text FROM pg_database WHERE datname = current_database()), false) AS copied,
-       coalesce(NOT s.synchronous AND s.timeline <> CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END, false) AS promoted,
+       -- As the gate has it: a standby that had all is believed if it heard of a dispatcher lately.
+       coalesce(
+           s.timeline <> CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END
+           AND NOT (s.synchronous AND coalesce(
+               (SELECT heartbeat_at > now() - interval '10 minutes' FROM run ORDER BY id DESC LIMIT 1), false
+           )),
+           false
+       ) AS promoted,
        latest.id AS last_run_id, latest.host AS last_run_host, latest.heartbeat_at AS last_run_at,
        latest.ending AS last_run_ending,
        busy.per_second
