@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from mailer_cli.database import schema
 from mailer_cli.database.connections import Connection, Dsn, connect
 from mailer_cli.database.explain import explained
-from mailer_cli.errors import UnavailableError
+from mailer_cli.errors import InvalidStateError, UnavailableError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -56,12 +56,22 @@ def pending(connection: Connection, also: Path | None = None) -> list[Pending]:
 def upgrade(dsn: Dsn, also: Path | None, tell: Callable[[str], None]) -> tuple[str | None, str]:
     """Carry out what is pending, one migration after the other; what is done stays done."""
     with explained(), closing(connect(dsn)) as connection, _alone(dsn):
+        _require_utf8(connection)
         before = after = schema.version(connection)
         for each in pending(connection, also):
             tell(f"{each.revision}: {each.about}")
             _patiently(dsn, each, _config(also), tell)
             after = each.revision
         return before, after or schema.HEAD
+
+
+def _require_utf8(connection: Connection) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise InvalidStateError(
+            f"this database stores text as {encoding}, which cannot hold every message; make another one:\n"
+            "CREATE DATABASE mailer ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _patiently(dsn: Dsn, wanted: Pending, config: Config, tell: Callable[[str], None]) -> None:

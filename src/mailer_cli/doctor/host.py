@@ -16,6 +16,7 @@ from mailer_cli.errors import MailerError
 
 _LITTLE, _FAR_TOO_LITTLE = 1 << 30, 100 << 20  # bytes
 _OTHERS = 0o077  # what a file's group and others may do
+_CONTAINER = Path("/run/secrets")  # mounted by its engine, with rights that only the host can change
 _SYSTEM_CRONTABS = ("/etc/crontab", "/etc/cron.d")
 _PATIENCE = 20  # seconds for a program to say its version
 _INSTALL = "`mailer cron install`"
@@ -46,7 +47,7 @@ def files(patient: Patient) -> Iterator[Finding]:
         patient.settings.db_sslkey,
     )
     secret += [path for path in kept if path is not None]
-    found = [path for path in secret if path.exists()]
+    found = [path for path in secret if path.exists() and _CONTAINER not in path.parents]
     for path in found:
         if path.stat().st_mode & _OTHERS:
             yield warn("secret files", f"{path} can be read by others", f"chmod 600 {shlex.quote(str(path))}")
