@@ -22,7 +22,7 @@ from mailer_cli.sandbox import Faults, SandboxThread
 
 NEXT = Path(__file__).parent.parent / "migrations"
 MESSAGES = 1_000_000
-CLIENTS = 1_500
+CLIENTS = 5_000  # minutes for five at a time: longer than any migration here
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def a_million(postgres: str, template: str) -> Iterator[Dsn]:
 def dispatcher(dsn: Dsn, url: str, home: Path, concurrency: int) -> subprocess.Popen[bytes]:
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "DATABASE_URL": dsn.address}
     env |= {"MESSAGE_SERVICE_URL": url, "JWT_TOKEN": "t", "MAILER_CONCURRENCY": str(concurrency)}
-    words = [sys.executable, "-m", "mailer_cli", "dispatch"]
+    words = [sys.executable, "-m", "mailer_cli", "dispatch", "--max-seconds", "240"]
     return subprocess.Popen(words, env=env, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
@@ -69,7 +69,7 @@ def test_a_million_messages_are_migrated_under_a_dispatcher_that_goes_on(
     a_million: Dsn, expanding: Path, tmp_path: Path
 ) -> None:
     with SandboxThread(token="t", faults=Faults(latency=0.3)) as service:
-        run = dispatcher(a_million, service.url, tmp_path, concurrency=10)
+        run = dispatcher(a_million, service.url, tmp_path, concurrency=5)
         while service.accepted < 50:
             assert run.poll() is None, run.communicate()
         before, after = schema.upgrade(a_million, also=expanding)
