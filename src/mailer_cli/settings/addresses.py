@@ -65,7 +65,8 @@ def libpq(url: str) -> str:
         parts = conninfo_to_dict(url)
     except psycopg.Error:
         parts = {"host": "@"}
-    if "@" in str(parts.get("host", "")) or not re.fullmatch(r"[0-9,]*", str(parts.get("port", ""))):
+    misread = any("@" in str(parts.get(name, "")) for name in ("host", "dbname"))  # a piece of a password
+    if misread or not re.fullmatch(r"[0-9,]*", str(parts.get("port", ""))):
         raise ConfigurationError(
             "DATABASE_URL cannot be read; write postgresql://user:password@host:5432/name,"
             " and % codes for odd characters of the password (%40 for @, %2F for /)"
