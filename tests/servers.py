@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+UTF8 = ("--encoding=UTF8", "--locale=C")
 needs_postgresql = pytest.mark.skipif(
     not PROGRAMS, reason="needs a PostgreSQL of the system: apt install postgresql"
 )
@@ -43,7 +44,7 @@ class Cluster:
 
     def make(self, *options: str) -> None:
         """Make it, with a superuser `mailer`."""
-        self._run("initdb", "-D", self.data, "-U", "mailer", "--no-sync", *options)
+        self._run("initdb", "-D", self.data, "-U", "mailer", "--no-sync", *UTF8, *options)
 
     def copy(self, primary: Cluster, name: str) -> None:
         """Make it a standby of another."""

@@ -15,6 +15,7 @@ from conftest import Mailer
 from mailer_cli import database, roles
 from mailer_cli.database import Connection, Dsn
 from mailer_cli.sandbox import SandboxThread
+from servers import Cluster, a_place, needs_postgresql
 
 NOW = datetime.now(UTC)
 CLIENTS = 40
@@ -111,6 +112,29 @@ def test_what_is_no_dump_is_told_of(
     told = mailer("db", "restore", str(tmp_path / "notes.txt"))
     assert (told.code, told.err.startswith("mailer: pg_restore failed: ")) == (1, True)
     assert len(told.err.splitlines()) == 1
+
+
+@needs_postgresql
+def test_a_server_of_an_older_release_is_restored_by_its_own_programs(
+    run: Mailer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with a_place() as place:
+        server = Cluster(place / "older")
+        server.make()
+        server.start()
+        try:
+            with psycopg.connect(server.address(), autocommit=True) as connection:
+                connection.execute("CREATE DATABASE old")
+                connection.execute("CREATE DATABASE new")
+            monkeypatch.setenv("DATABASE_URL", server.address("old"))
+            assert run("db", "upgrade").code == 0
+            assert run("client", "add", "79161234567", "--timezone", "UTC").code == 0
+            assert run("db", "dump", str(tmp_path / "backup.dump")).code == 0
+            monkeypatch.setenv("DATABASE_URL", server.address("new"))
+            assert run("db", "restore", str(tmp_path / "backup.dump")).err.startswith("restored; ")
+            assert run("client", "count").out == "clients  1\n"
+        finally:
+            server.control("stop", "-m", "immediate")
 
 
 def test_the_embedded_default_is_dumped_by_its_own_programs(run: Mailer, tmp_path: Path) -> None:

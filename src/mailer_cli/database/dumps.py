@@ -1,4 +1,4 @@
-"""Backups by PostgreSQL's own programs: of the embedded server's release, or newer than a server's."""
+"""Backups by PostgreSQL's own programs: of the server's release, or of the next newer one that is here."""
 
 from __future__ import annotations
 
@@ -60,24 +60,26 @@ def _run(dsn: Dsn, program: str, *words: str) -> None:
     secret = {"PGPASSWORD": str(parts.pop("password"))} if parts.get("password") else {}
     with connect(dsn) as connection:
         major = connection.info.server_version // 10_000
-    command = [str(_program(program, major)), f"--dbname={make_conninfo('', **parts)}", *words]
+    release, found = _program(program, major)
+    command = [str(found), f"--dbname={make_conninfo('', **parts)}", *words]
     done = subprocess.run(  # noqa: S603 - PostgreSQL's program, found by us
         command, env={**os.environ, **secret}, stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it did not say why"]
-        raise MailerError(f"{program} failed: {said[0][:300]}")
+        newer = f"\nit is of PostgreSQL {release}; apt install postgresql-client-{major}"
+        raise MailerError(f"{program} failed: {said[0][:300]}{newer if release > major else ''}")
 
 
-def _program(name: str, major: int) -> Path:
-    """Return a program that understands the server: of its release, or a newer one."""
-    for folder in _folders():
-        found = folder / name
-        if os.access(found, os.X_OK) and _major(found) >= major:
-            return found
-    raise ConfigurationError(
-        f"there is no {name} of PostgreSQL {major} or newer here; apt install postgresql-client-{major}"
-    )
+def _program(name: str, major: int) -> tuple[int, Path]:
+    """Return a program of the server's release or a newer one; that may say what the server does not know."""
+    here = (folder / name for folder in _folders())
+    found = [(release, program) for program in here if (release := _major(program)) >= major]
+    if not found:
+        raise ConfigurationError(
+            f"there is no {name} of PostgreSQL {major} or newer here; apt install postgresql-client-{major}"
+        )
+    return min(found)
 
 
 def _folders() -> Iterator[Path]:
@@ -90,6 +92,8 @@ def _folders() -> Iterator[Path]:
 
 
 def _major(program: Path) -> int:
+    if not os.access(program, os.X_OK):
+        return 0
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - as above
     found = re.search(r"\) (\d+)", done.stdout)
     return int(found[1]) if found else 0

@@ -47,7 +47,7 @@ def pending(connection: Connection, also: Path | None = None) -> list[Pending]:
     scripts = ScriptDirectory.from_config(_config(also))
     found = reversed(list(scripts.walk_revisions()))
     return [
-        Pending(each.revision, str(each.doc), each.module.works_with == each.revision)
+        Pending(each.revision, str(each.doc), before is not None and each.module.works_with == each.revision)
         for each in found
         if before is None or each.revision > before
     ]
