@@ -133,6 +133,15 @@ def test_a_server_of_an_older_release_is_restored_by_its_own_programs(
             monkeypatch.setenv("DATABASE_URL", server.address("new"))
             assert run("db", "restore", str(tmp_path / "backup.dump")).err.startswith("restored; ")
             assert run("client", "count").out == "clients  1\n"
+
+            with psycopg.connect(server.address(), autocommit=True) as connection:
+                connection.execute("CREATE DATABASE other")
+            monkeypatch.setenv("DATABASE_URL", server.address("other"))
+            newer = bytearray((tmp_path / "backup.dump").read_bytes())
+            newer[5:7] = b"\x01\x63"  # the version of its format, in the header
+            (tmp_path / "newer.dump").write_bytes(newer)
+            told = run("db", "restore", str(tmp_path / "newer.dump"))
+            assert (told.code, "was written by a newer PostgreSQL" in told.err) == (1, True)
         finally:
             server.control("stop", "-m", "immediate")
 

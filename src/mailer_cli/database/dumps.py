@@ -41,15 +41,16 @@ def restore(dsn: Dsn, file: Path) -> None:
                 "this database has mailer's tables already, and nothing is restored over them\n"
                 "make a new one (createdb), name it in DATABASE_URL, and restore into that"
             )
-    _run(
-        dsn,
-        "pg_restore",
-        "--exit-on-error",
-        "--single-transaction",
-        "--no-owner",
-        "--no-privileges",
-        str(file),
-    )
+    all_or_nothing = ("--exit-on-error", "--single-transaction")
+    try:
+        _run(dsn, "pg_restore", *all_or_nothing, "--no-owner", "--no-privileges", str(file))
+    except MailerError as error:
+        if "unsupported version" not in str(error):
+            raise
+        raise InvalidStateError(
+            f"{file} was written by a newer PostgreSQL than this server's\n"
+            "restore it into a server of that release, or of a newer one"
+        ) from None
 
 
 def _run(dsn: Dsn, program: str, *words: str) -> None:
