@@ -102,6 +102,16 @@ def _made(names: dict[Role, str]) -> Iterator[str]:
     for role in (Role.DISPATCHER, Role.OPERATOR, Role.OWNER):
         yield f"GRANT {lower} TO {names[role]}"
         lower = names[role]
+    yield _joined(names[Role.OWNER])
+
+
+def _joined(owner: str) -> str:
+    """Let whoever is no superuser, as on a rented server, be an owner: only so may tables be handed to it."""
+    return (
+        f"DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND rolname <> '{owner}'"
+        f" AND NOT rolsuper) THEN GRANT {owner} TO CURRENT_USER; END IF;"
+        " EXCEPTION WHEN insufficient_privilege THEN NULL; END $$"  # a member already, or told of below
+    )
 
 
 def _reaching(names: dict[Role, str], where: _Place) -> Iterator[str]:

@@ -240,6 +240,35 @@ def test_who_may_not_make_roles_is_told_who_may(typed: Any) -> None:
     assert "let a superuser run it" in told.err
 
 
+def test_on_a_rented_server_its_tenant_makes_them(
+    postgres: str, mailer: Mailer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{HERE}_rented"
+    made = [f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD 'x'", f"CREATE DATABASE {name} OWNER {name}"]
+    roles_of_it = [f"{name}_{role.value}" for role in reversed(Role)]
+    with psycopg.connect(postgres, autocommit=True) as server:
+        for each in made:
+            server.execute(each.encode())
+        try:
+            tenant = make_conninfo(postgres, dbname=name, user=name, password="x")
+            monkeypatch.setenv("DATABASE_URL", tenant)
+            assert mailer("db", "upgrade").code == 0
+            for _ in range(2):
+                told = mailer("db", "roles", "--prefix", name, "--apply")
+                assert (told.code, told.err.startswith("made, or brought up to date")) == (0, True), told.err
+            assert mailer("client", "add", "79161234567", "--timezone", "UTC").code == 0
+            assert mailer("db", "upgrade").code == 0
+            with psycopg.connect(tenant) as connection:
+                owners = connection.execute(
+                    "SELECT DISTINCT tableowner::text FROM pg_tables WHERE schemaname = 'public'"
+                ).fetchall()
+            assert owners == [(f"{name}_owner",)]
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+            for role in (*roles_of_it, name):
+                server.execute(f"DROP ROLE IF EXISTS {role}".encode())
+
+
 def test_roles_made_for_one_prefix_do_not_touch_another(typed: Any) -> None:
     told = typed(Role.READER, "db roles --prefix Mailer;drop")
     assert told.code == 1
