@@ -51,6 +51,7 @@ TABLES = {
     "event": Grants("", "INSERT, UPDATE"),
     "service": Grants("UPDATE"),
 }
+_PRIVILEGE = re.compile("[A-Z]+")
 _PREFIX = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 
 
@@ -67,6 +68,39 @@ def script(connection: Connection, prefix: str) -> list[str]:
     where = database.fetch_one(connection, "roles_place", _Place, owner=names[Role.OWNER], tables=[*TABLES])
     assert where is not None  # noqa: S101 - it has one row, always
     return [*_made(names), *_reaching(names, where), *_owned(names, where), *_granted(names, where)]
+
+
+def held(connection: Connection) -> Role | None:
+    """Return the highest role whose work this user may do, by whatever right; None if it may not read."""
+    wanted = [
+        (role.value, table, privilege)
+        for role in Role
+        for table, grants in TABLES.items()
+        for privilege in _privileges(role, grants)
+    ]
+    names, tables, privileges = zip(*wanted, strict=True)
+    rows = database.execute(
+        connection, "roles_held", roles=[*names], tables=[*tables], privileges=[*privileges]
+    )
+    may = dict(rows.fetchall())
+    found = None
+    for role in Role:
+        if not may[role.value]:
+            break
+        found = role
+    return found
+
+
+def _privileges(role: Role, grants: Grants) -> list[str]:
+    match role:
+        case Role.READER:
+            return ["SELECT"]
+        case Role.DISPATCHER:
+            return _PRIVILEGE.findall(grants.dispatcher)
+        case Role.OPERATOR:
+            return _PRIVILEGE.findall(grants.operator)
+        case Role.OWNER:
+            return ["OWNER"]
 
 
 def apply(connection: Connection, statements: list[str]) -> None:

@@ -113,7 +113,7 @@ def test_where_all_is_well_it_says_so_and_ends_with_0(
     assert {each["verdict"] for each in found if each["check"] != "server settings"} <= {"ok", "skipped"}, (
         found
     )
-    assert len({each["check"] for each in found}) == 20
+    assert len({each["check"] for each in found}) == 21
 
 
 def test_each_finding_has_the_same_keys(mailer: Mailer, crontab: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -238,6 +239,28 @@ def test_who_may_not_make_roles_is_told_who_may(typed: Any) -> None:
     told = typed(Role.OPERATOR, f"db roles --prefix {HERE} --apply")
     assert told.code == 1
     assert "let a superuser run it" in told.err
+
+
+@pytest.mark.parametrize(
+    ("role", "verdict", "says"),
+    [
+        (Role.READER, "warn", "may read, and not send"),
+        (Role.DISPATCHER, "ok", "this database user may send"),
+        (Role.OPERATOR, "ok", "this database user may send, and change clients and mailings"),
+        (Role.OWNER, "ok", "this database user may send, change clients and mailings, and migrate"),
+    ],
+)
+def test_the_doctor_tells_what_this_user_may_do(typed: Any, role: Role, verdict: str, says: str) -> None:
+    found = {each["check"]: each for each in json.loads(typed(role, "doctor -o json").out)}
+    assert found["rights"]["verdict"] == verdict
+    assert says in found["rights"]["says"]
+
+
+def test_one_right_less_and_it_may_not_send(typed: Any, shop: Dsn) -> None:
+    with database.connect(shop) as connection:
+        connection.execute(f"REVOKE UPDATE ON counter FROM {HERE}_dispatcher".encode())
+    found = {each["check"]: each for each in json.loads(typed(Role.DISPATCHER, "doctor -o json").out)}
+    assert found["rights"]["verdict"] == "warn"
 
 
 def test_on_a_rented_server_its_tenant_makes_them(

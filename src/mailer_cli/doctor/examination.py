@@ -16,6 +16,7 @@ _SERVER: dict[str, Check] = {
     "snapshots": server.snapshots,
 }
 _TABLES: dict[str, Check] = {
+    "rights": server.rights,
     "home": server.home,
     "time zones": zones.known,
     "zone rules": zones.rules,

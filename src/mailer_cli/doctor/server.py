@@ -7,14 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from mailer_cli import database
+from mailer_cli import database, roles
 from mailer_cli.dispatch import gate
 from mailer_cli.doctor.findings import Finding, Patient, fail, ok, skipped, warn
 from mailer_cli.durations import shown
+from mailer_cli.roles import Role
 
 SKEW = 1.0  # seconds between two clocks that nobody notices
 OLD_SNAPSHOT = 600.0  # seconds
 _ROUND_TRIPS = 5
+_MAY = {
+    Role.DISPATCHER: "send",
+    Role.OPERATOR: "send, and change clients and mailings",
+    Role.OWNER: "send, change clients and mailings, and migrate",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,16 @@ def standbys(patient: Patient) -> Iterator[Finding]:
     else:
         says = f"{found.standbys} asynchronous: one that is promoted may not know who was sent to last"
         yield warn("standbys", says, "set synchronous_standby_names, or know `mailer recover`")
+
+
+def rights(patient: Patient) -> Iterator[Finding]:
+    """Whether this database user may do what a dispatch does."""
+    held = roles.held(patient.database)
+    if held in {None, Role.READER}:
+        says = "this database user may read, and not send: `mailer dispatch` would be refused"
+        yield warn("rights", says, "make it a member of mailer_dispatcher: see `mailer db roles`")
+    else:
+        yield ok("rights", f"this database user may {_MAY[held]}")
 
 
 def clock(patient: Patient) -> Iterator[Finding]:
