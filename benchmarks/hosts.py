@@ -23,7 +23,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import children, namespaces
+from benchmarks import children, machine, namespaces, report
 from benchmarks.subjects.mailer import MAILER
 from mailer_cli.database import Dsn, schema
 from mailer_cli.sandbox import read_ledger
@@ -96,16 +96,25 @@ def _counted(number: int, ledger: Path) -> Measured:
     return Measured(number, len(entries), twice, within / (last - first))
 
 
-def table(found: Sequence[Measured]) -> Table:
-    """What an operator reads."""
-    shown = Table("hosts", "messages/s", "beside one", "target", "accepted", "twice")
+COLUMNS = ("hosts", "messages/s", "beside one", "target", "accepted", "twice")
+
+
+def rows(found: Sequence[Measured]) -> Iterator[tuple[str, ...]]:
+    """What an operator reads of each."""
     for each in found:
         ratio = each.per_second / found[0].per_second
         target = TARGETS.get(each.hosts)
         wanted = f"{target} ×" if target else "-"
         values = (f"{each.per_second:,.0f}", f"{ratio:.2f} ×", wanted, f"{each.accepted:,}", str(each.twice))
-        shown.add_row(str(each.hosts), *values)
-    return shown
+        yield str(each.hosts), *values
+
+
+def page(facts: dict[str, str], how: str, found: Sequence[Measured]) -> str:
+    """All of it in Markdown."""
+    lines = ["# Several hosts", "", "Written by `python -m benchmarks.hosts`.", ""]
+    lines += [f"- {name}: {value}" for name, value in facts.items()]
+    lines += [f"- How: {how}", "", *map(report.line, (COLUMNS, ["--:"] * len(COLUMNS), *rows(found)))]
+    return "\n".join(lines) + "\n"
 
 
 def met(found: Sequence[Measured]) -> bool:
@@ -120,17 +129,20 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hosts", description=__doc__)
     parser.add_argument("--seconds", type=int, default=20, help="how long each lasts (20)")
     parser.add_argument("--concurrency", type=int, default=30, help="requests under way, per host (30)")
-    parser.add_argument("--out", type=Path, help="write the table to this file, too")
+    parser.add_argument("--out", type=Path, help="write the page that is kept")
     asked = parser.parse_args(words)
     if reason := namespaces.lacking():
         raise children.FailedError(reason)
+    facts = machine.described()
     with tempfile.TemporaryDirectory(prefix="mailer-hosts-") as scratch:
         found = [measure(n, asked.seconds, asked.concurrency, Path(scratch)) for n in (1, 2, 4)]
-    console = Console(record=True, width=80)
-    console.print(f"{LATENCY} for an answer, {asked.concurrency} requests under way per host")
-    console.print(table(found))
+    how = f"{LATENCY} for an answer, {asked.concurrency} requests at once per host, {asked.seconds} seconds each"
+    shown = Table(*COLUMNS, title=how)
+    for row in rows(found):
+        shown.add_row(*row)
+    Console().print(shown)
     if asked.out is not None:
-        asked.out.write_text(console.export_text(), encoding="utf-8")
+        asked.out.write_text(page(facts, how, found), encoding="utf-8")
     return 0 if met(found) else 1
 
 

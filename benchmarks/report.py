@@ -146,9 +146,9 @@ def page(results: Results) -> str:
         for latency, rate in results.capacity.items()
     ]
     for latency in results.latencies():
-        lines += ["", f"## Service latency {latency} ms", "", _line([*COLUMNS])]
-        lines += [_line([":--", ":--", *["--:"] * (len(COLUMNS) - 2)])]
-        lines += [_line(row) for row in results.rows(latency)]
+        lines += ["", f"## Service latency {latency} ms", "", line([*COLUMNS])]
+        lines += [line([":--", ":--", *["--:"] * (len(COLUMNS) - 2)])]
+        lines += [line(row) for row in results.rows(latency)]
         if ratios := results.ratios(latency):
             lines += ["", *(f"- {ratio}" for ratio in ratios)]
     for title, what in (("Skipped", results.skipped), ("Runs that do not count", results.problems())):
@@ -157,7 +157,8 @@ def page(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
+    """A line of a table in Markdown."""
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
