@@ -136,7 +136,7 @@ def main(words: Sequence[str] | None = None) -> int:
     facts = machine.described()
     with tempfile.TemporaryDirectory(prefix="mailer-hosts-") as scratch:
         found = [measure(n, asked.seconds, asked.concurrency, Path(scratch)) for n in (1, 2, 4)]
-    how = f"{LATENCY} for an answer, {asked.concurrency} requests at once per host, {asked.seconds} seconds each"
+    how = f"{LATENCY} for an answer, {asked.concurrency} requests at once per host, {asked.seconds} s each"
     shown = Table(*COLUMNS, title=how)
     for row in rows(found):
         shown.add_row(*row)
