@@ -14,9 +14,6 @@ from mailer_cli.errors import MailerError
 app = typer.Typer(
     help="The database: where it is, its schema and roles, starting and stopping.", no_args_is_help=True
 )
-app.command("roles")(db_roles.roles)
-app.command("dump")(db_dumps.dump)
-app.command("restore")(db_dumps.restore)
 
 
 @app.command()
@@ -80,6 +77,11 @@ def url() -> None:
         with wiring.connected(configured):
             pass  # brings the embedded database's schema up to date, so that there is something to look at
     output.line(_without_password(address) if sys.stdout.isatty() else address)
+
+
+app.command("roles")(db_roles.roles)
+app.command("dump")(db_dumps.dump)
+app.command("restore")(db_dumps.restore)
 
 
 def _without_password(address: str) -> str:
