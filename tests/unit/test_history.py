@@ -10,6 +10,7 @@ import pytest
 from mailer_cli import history, phones
 from mailer_cli.cli import spans
 from mailer_cli.errors import InvalidValueError
+from mailer_cli.history import telling
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
@@ -17,7 +18,7 @@ NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 def told(action: str, **values: Any) -> history.Entry:
     row: dict[str, Any] = {"id": 1, "at": NOW, "actor": "olga@office", "mailing_id": None, "client_id": None}
     row |= {"old": None, "new": None, "action": action} | values
-    return history._told_change(history._Change(**row), phones.mask_all)
+    return telling.told_change(telling.Change(**row), phones.mask_all)
 
 
 @pytest.mark.parametrize(
