@@ -111,7 +111,7 @@ def test_what_is_no_dump_is_told_of(
     monkeypatch.setenv("DATABASE_URL", another.address)
     told = mailer("db", "restore", str(tmp_path / "notes.txt"))
     assert (told.code, told.err.startswith("mailer: pg_restore failed: ")) == (1, True)
-    assert len(told.err.splitlines()) == 1
+    assert len(told.err.splitlines()) <= 2  # a second, where only a newer release's pg_restore is here
 
 
 @needs_postgresql
