@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,9 +39,8 @@ def rows(connection: Connection) -> dict[str, list[object]]:
 @pytest.fixture
 def another(postgres: str) -> Iterator[Dsn]:
     """An empty database on the same server."""
-    name = "mailer_test_restored"
+    name = f"mailer_test_restored_{secrets.token_hex(4)}"
     with psycopg.connect(postgres, autocommit=True) as server:
-        server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
         server.execute(f"CREATE DATABASE {name}".encode())
         yield Dsn(make_conninfo(postgres, dbname=name))
         server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

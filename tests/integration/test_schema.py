@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import secrets
+
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -38,7 +40,7 @@ def test_upgrading_twice_changes_nothing(dsn: Dsn, connection: Connection) -> No
 def test_a_database_that_cannot_hold_every_text_is_refused(
     postgres: str, mailer: Mailer, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
-    name = f"mailer_test_{encoding.lower()}"
+    name = f"mailer_test_{encoding.lower()}_{secrets.token_hex(4)}"
     with psycopg.connect(postgres, autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode())
         try:
