@@ -94,7 +94,9 @@ def test_it_dispatches_at_once_and_again_and_says_nothing_of_it(
         said = stopped(running)
     assert said[0] == "mailer dispatch runs now and every 1 seconds; SIGTERM or Ctrl-C ends it"
     assert said[-1].startswith("stopped; ")
-    assert len(said) == 2
+    assert {
+        line for line in said[1:-1] if not line.startswith(f"{MOST} dispatches are still running")
+    } == set()
     assert runs(connection)[:2] == ["done", "done"]  # the last may have been stopped before it began
 
 

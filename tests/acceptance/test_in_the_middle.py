@@ -37,7 +37,7 @@ class Desk:
 
     def __init__(self, nursery: Nursery, dsn: Dsn, home: Path, service: SandboxThread, ledger: Path) -> None:
         self._nursery, self._service, self._ledger = nursery, service, ledger
-        self._env = environment(home, dsn.address, service.url, MAILER_HTTP_TIMEOUT="2", MAILER_LEASE="10")
+        self._env = environment(home, dsn.address, service.url, MAILER_HTTP_TIMEOUT="10", MAILER_LEASE="60")
 
     def dispatch(self, *words: str, **settings: str) -> Dispatcher:
         return self._nursery.start(self._env | settings, "dispatch", *words)

@@ -516,7 +516,7 @@ class Engine(RuleBasedStateMachine):
     # -- the means ----------------------------------------------------------------------------------
 
     def dispatch(self, service: Service) -> None:
-        with suppress(MailerError, KilledError):
+        with suppress(MailerError, psycopg.OperationalError):  # lost at the start: cron comes round again
             dispatch(self.dsn, lambda: cast(MessageService, service), self.options)
 
     def check_settled(self) -> None:

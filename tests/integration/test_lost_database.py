@@ -222,7 +222,7 @@ def test_a_run_whose_database_does_not_come_back_ends_and_the_next_one_finishes(
     away = threading.Event()
 
     def lose(_: Received) -> None:
-        if service.accepted >= CLIENTS // 4 and not away.is_set():
+        if service.accepted >= 10 and not away.is_set():
             away.set()
             turn_away(admin, dsn)
 
@@ -231,7 +231,7 @@ def test_a_run_whose_database_does_not_come_back_ends_and_the_next_one_finishes(
         SandboxThread(token=TOKEN, ledger=ledger, faults=Faults(latency=0.1), on_request=lose) as service,
     ):
         with pytest.raises((UnavailableError, psycopg.OperationalError)):
-            run(dsn, service, seconds=2)
+            run(dsn, service, seconds=5)
         let_in(postgres, dsn)
         with database.connect(dsn) as connection:
             assert endings(connection) == [(None,)]
