@@ -25,12 +25,16 @@ def retry(
 ) -> dict[Status, int]:
     """Put messages with these statuses back while their window is open; return how many of each.
 
+    None, once the mailing is cancelled.
+
     `code` takes only those that the service answered with it. A message in doubt may reach its client
     a second time: that is the operator's to decide, and nobody else's.
     """
     done = dict.fromkeys(statuses, 0)
     with database.transaction(connection, force_rollback=dry_run):
         purged.require_kept(connection, mailing_id)
+        if not database.fetch_value(connection, "mailing_retriable", mailing_id=mailing_id):
+            return done
         for shard in range(SHARDS):
             for status in statuses:
                 done[status] += _retry_shard(connection, shard, mailing_id, status, code)

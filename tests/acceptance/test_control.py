@@ -14,10 +14,12 @@ import pytest
 
 import factories
 from conftest import CONFIGURED, Mailer
+from mailer_cli import decisions
 from mailer_cli.database import Connection, Dsn
 from mailer_cli.dispatch import gate
 from mailer_cli.ids import message_id
 from mailer_cli.sandbox import Faults, SandboxThread, read_ledger
+from mailer_cli.statuses import Status
 
 CLIENTS = 60
 
@@ -213,6 +215,22 @@ def test_trying_again_what_is_in_doubt_names_the_risk(
     monkeypatch.setenv("MESSAGE_SERVICE_URL", service.url)
     mailer("dispatch")
     assert counted(connection) == counts(connection) == {"sent": 10}
+
+
+@pytest.mark.usefixtures("service")
+def test_nothing_of_a_mailing_that_was_cancelled_meanwhile_is_tried_again(
+    mailer: Mailer, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command looks first; what counts is what the mailing is when messages are put back."""
+    mailing = a_due_mailing(connection, 10)
+    with SandboxThread(faults=Faults(garbage_rate=1)) as vague:
+        monkeypatch.setenv("MESSAGE_SERVICE_URL", vague.url)
+        mailer("dispatch")
+        assert mailer("mailing", "cancel", str(mailing), "--yes").code == 0
+        mailer("dispatch")  # finishes it
+    assert decisions.retry(connection, "olga", mailing, [Status.UNKNOWN]) == {Status.UNKNOWN: 0}
+    assert counts(connection) == counted(connection) == {"unknown": 10}
+    assert connection.execute("SELECT count(*) FROM retry").fetchone() == (0,)
 
 
 def test_what_became_of_a_message_in_doubt_can_be_told(
